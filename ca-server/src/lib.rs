@@ -1,0 +1,16 @@
+//! The SSH certificate authority of jit-ssh. The request flows one way, and each step hands the
+//! next a type that only it can make:
+//!
+//! ```text
+//! http          parses, limits, maps errors to problem+json (RFC 9457)
+//!  └► identity     raw token ──► VerifiedIdentity
+//!      └► policy      VerifiedIdentity + Ask + now ──► Grant | Refusal        pure
+//!          └► certificate   Grant + key ──► CertificateToSign                 pure
+//!              └► ledger       record(CertificateToSign) ──► Recorded         durable
+//!                  └► signer      Recorded ──► Issued
+//!                      └► http response
+//! ```
+
+pub mod entropy;
+pub mod secret;
+pub mod time;
