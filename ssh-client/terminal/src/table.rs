@@ -18,8 +18,7 @@ impl Table {
 
     /// Adds a row; its text may be untrusted.
     pub fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows
-            .push(cells.iter().map(|cell| escape(cell)).collect());
+        self.rows.push(cells.map(|cell| escape(&cell)).to_vec());
     }
 
     /// No row but the heading.
