@@ -9,7 +9,10 @@ impl<T: RngCore + CryptoRng + ?Sized> Entropy for T {}
 
 /// A fresh generator, seeded by the operating system.
 pub fn from_system() -> StdRng {
-    #[expect(clippy::disallowed_methods, reason = "the one place that asks for entropy")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that asks for entropy"
+    )]
     StdRng::from_entropy()
 }
 

@@ -12,5 +12,6 @@
 //! ```
 
 pub mod entropy;
+pub mod policy;
 pub mod secret;
 pub mod time;

@@ -1,0 +1,3 @@
+//! The rules of a decision.
+
+pub mod source;
