@@ -13,5 +13,6 @@
 
 pub mod entropy;
 pub mod policy;
+pub mod identity;
 pub mod secret;
 pub mod time;
