@@ -11,8 +11,9 @@
 //!                      └► http response
 //! ```
 
-pub mod entropy;
-pub mod policy;
-pub mod identity;
-pub mod secret;
 pub mod time;
+pub mod entropy;
+pub mod secret;
+pub mod config;
+pub mod identity;
+pub mod policy;

@@ -1,0 +1,143 @@
+use super::{Config, LogFormat, Tls, reference};
+
+const GOOD: &str = r#"
+url = "https://ca.example.com/"
+hosts = ["*.prod.example.com"]
+
+[listen]
+address = "[::]:443"
+
+[[issuers]]
+issuer = "https://acme.okta.com"
+label = "Okta"
+
+[[issuers.clients]]
+id = "0oa1"
+
+[log]
+format = "json"
+"#;
+
+fn mistakes(text: &str) -> Vec<String> {
+    let mistakes = Config::parse(text).unwrap_err();
+    mistakes
+        .iter()
+        .map(|m| format!("{}: {m}", m.line.unwrap_or(0)))
+        .collect()
+}
+
+#[test]
+fn a_short_file_is_enough() {
+    let config = Config::parse(GOOD).unwrap();
+    assert_eq!(config.name, "ca.example.com");
+    assert_eq!(config.url, "https://ca.example.com");
+    assert_eq!(config.log.format, LogFormat::Json);
+    assert!(matches!(config.listen.tls, Tls::Files { .. }));
+    assert!(
+        config.listen.trusted_proxies.is_empty(),
+        "no proxy is trusted by default"
+    );
+    assert_eq!(config.issuers.len(), 1);
+    assert_eq!(config.issuers[0].clients.len(), 1);
+}
+
+#[test]
+fn a_misspelt_key_is_refused_with_its_line_and_a_suggestion() {
+    let found = mistakes(&GOOD.replace("address =", "adress ="));
+    assert_eq!(found.len(), 1);
+    assert!(found[0].starts_with("6: "), "{found:?}");
+    assert!(found[0].ends_with("did you mean `address`?"), "{found:?}");
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    let text = GOOD
+        .replace("https://ca", "http://ca")
+        .replace("\"json\"", "\"xml\"")
+        .replace("*.prod.example.com", "*");
+    let found = mistakes(&text);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(
+        found
+            .iter()
+            .any(|m| m.starts_with("2: ") && m.contains("not https")),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|m| m.starts_with("3: ") && m.contains("host pattern")),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|m| m.starts_with("16: ") && m.contains("xml")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn plain_http_beyond_loopback_is_refused_unless_said() {
+    let text =
+        "url = \"https://ca.example.com\"\n[listen]\naddress = \"0.0.0.0:80\"\ntls = \"none\"\n";
+    assert!(mistakes(text)[0].contains("in the clear"));
+    Config::parse(&format!("{text}plain_http_beyond_loopback = true\n")).unwrap();
+    Config::parse(&text.replace("0.0.0.0", "127.0.0.1")).unwrap();
+}
+
+#[test]
+fn loopback_needs_no_https() {
+    let text = "url = \"http://127.0.0.1:1\"\n[listen]\naddress = \"127.0.0.1:0\"\ntls = \"none\"\n\
+                [[issuers]]\nissuer = \"http://127.0.0.1:9\"\n[[issuers.clients]]\nid = \"a\"\n";
+    Config::parse(text).unwrap();
+}
+
+#[test]
+fn symmetric_algorithms_cannot_be_configured() {
+    let text = GOOD.replace("label = \"Okta\"", "algorithms = [\"RS256\", \"HS256\"]");
+    assert!(mistakes(&text)[0].contains("HS256"));
+}
+
+#[test]
+fn an_issuer_twice_is_refused() {
+    let text = format!(
+        "{GOOD}\n[[issuers]]\nissuer = \"https://acme.okta.com\"\n[[issuers.clients]]\nid = \"b\"\n"
+    );
+    assert!(mistakes(&text)[0].contains("twice"));
+}
+
+#[test]
+fn a_file_of_any_bytes_is_refused_and_never_a_panic() {
+    for text in [
+        "",
+        "=",
+        "[",
+        "url = 1",
+        "url = \"\u{0}\"",
+        "[issuers]",
+        "[[issuers]]",
+        "listen = 3",
+    ] {
+        assert!(Config::parse(text).is_err(), "{text}");
+    }
+}
+
+/// `UPDATE=1 cargo test` writes it anew.
+#[test]
+fn the_reference_in_docs_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
+    let now = reference();
+    if std::env::var_os("UPDATE").is_some() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a test that writes the checked-in file"
+        )]
+        std::fs::write(path, &now).unwrap();
+    }
+    let checked_in = std::fs::read_to_string(path).unwrap();
+    assert!(
+        checked_in == now,
+        "docs/configuration.md is old: run with UPDATE=1"
+    );
+}
