@@ -1,0 +1,222 @@
+//! A set of files that is put down whole, or taken back.
+//!
+//! Each file is written beside its place, synced, given its mode, and renamed; the old content is
+//! kept first. sshd reads its configuration when it starts or is told to, and the others at each
+//! connection, so the order matters: what others refer to comes first, the line that refers to
+//! them last. Privileged writes never follow a link out of their folder (A61): the folders are
+//! root's own, and a target that is a symbolic link is refused.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// One file as it shall be; `None` removes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Absolute path.
+    pub(crate) path: PathBuf,
+    /// Content as it is now.
+    pub(crate) before: Option<String>,
+    /// Content as it shall be.
+    pub(crate) after: Option<String>,
+}
+
+/// Why a set of files could not be put down. The old state stands again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FilesError {
+    /// An operation of the file system.
+    #[error("{action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A symbolic link or folder where a file belongs.
+    #[error("{0} is not a regular file")]
+    NotAFile(PathBuf),
+}
+
+impl Change {
+    /// What has to happen for `path` to hold `after`, given what it holds now.
+    pub(crate) fn plan(path: PathBuf, after: Option<String>) -> Result<Self, FilesError> {
+        let before = read(&path)?;
+        Ok(Change { path, before, after })
+    }
+
+    /// Nothing to do.
+    pub(crate) fn is_noop(&self) -> bool {
+        self.before == self.after
+    }
+}
+
+/// Reads a regular file; `None` where there is none.
+pub(crate) fn read(path: &Path) -> Result<Option<String>, FilesError> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_file() => {}
+        Ok(_) => return Err(FilesError::NotAFile(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(io_error("read", path, source)),
+    }
+    let bytes = fs::read(path).map_err(|source| io_error("read", path, source))?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Puts the changes down in their order; when one fails, those before it are taken back.
+pub(crate) fn apply(changes: &[Change]) -> Result<(), FilesError> {
+    for (done, change) in changes.iter().enumerate() {
+        // Dying between two changes leaves files that each are whole; sshd's line comes last, so
+        // it never names a file that is not there yet. The next install puts down the rest.
+        if let Err(error) = put(change) {
+            let _ = take_back(changes.get(..done).unwrap_or_default());
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Restores what was there before, in the opposite order.
+pub(crate) fn take_back(changes: &[Change]) -> Result<(), FilesError> {
+    for change in changes.iter().rev() {
+        let back = Change {
+            path: change.path.clone(),
+            before: change.after.clone(),
+            after: change.before.clone(),
+        };
+        put(&back)?;
+    }
+    Ok(())
+}
+
+fn put(change: &Change) -> Result<(), FilesError> {
+    if change.is_noop() {
+        return Ok(());
+    }
+    let path = &change.path;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    match &change.after {
+        Some(text) => {
+            make_folder(folder)?;
+            write_whole(path, text.as_bytes())
+        }
+        None => match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("remove", path, error))
+            }
+            _ => sync_folder(folder),
+        },
+    }
+}
+
+/// Makes a folder that anyone may read and root alone may write, whatever the umask.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), FilesError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = folder.parent() {
+        make_folder(parent)?;
+    }
+    fs::DirBuilder::new()
+        .mode(0o755)
+        .create(folder)
+        .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o755)))
+        .map_err(|source| io_error("make", folder, source))
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FilesError> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".jit-ssh-new");
+    let new = path.with_file_name(name);
+    // What an interrupted write left behind is nobody's any more.
+    let _ = fs::remove_file(&new);
+    // sshd reads these files as root or as the person, and none holds a secret; a file that was
+    // there before (the RHEL family's 0600 `sshd_config`) keeps its mode.
+    let mode = fs::metadata(path).map_or(0o644, |meta| meta.permissions().mode() & 0o777);
+    let written = (|| {
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(bytes)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.sync_all()?;
+        // Dying before the rename leaves the old file; after it, the new one.
+        fs::rename(&new, path)
+    })();
+    if let Err(source) = written {
+        let _ = fs::remove_file(&new);
+        return Err(io_error("write", path, source));
+    }
+    sync_folder(path.parent().unwrap_or(Path::new("/")))
+}
+
+fn sync_folder(folder: &Path) -> Result<(), FilesError> {
+    fs::File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|source| io_error("sync", folder, source))
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> FilesError {
+    FilesError::Io { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(path: PathBuf, after: Option<&str>) -> Change {
+        Change::plan(path, after.map(str::to_owned)).unwrap()
+    }
+
+    #[test]
+    fn a_set_that_fails_half_way_leaves_everything_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+        apply(&[change(old.clone(), Some("one\n"))]).unwrap();
+        let changes = [
+            change(old.clone(), Some("two\n")),
+            change(new.clone(), Some("three\n")),
+            change(folder.path().join("old/below-a-file"), Some("x\n")),
+        ];
+        apply(&changes).unwrap_err();
+        assert_eq!(read(&old).unwrap().as_deref(), Some("one\n"));
+        assert_eq!(read(&new).unwrap(), None);
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "no temporary file stays: {left:?}");
+    }
+
+    #[test]
+    fn a_link_where_a_file_belongs_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, target) = (folder.path().join("link"), folder.path().join("shadow"));
+        apply(&[change(target.clone(), Some("secret\n"))]).unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let error = Change::plan(link, Some("evil\n".into())).unwrap_err();
+        assert!(matches!(error, FilesError::NotAFile(_)));
+        assert_eq!(read(&target).unwrap().as_deref(), Some("secret\n"));
+    }
+
+    #[test]
+    fn modes_do_not_hang_on_the_umask() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/file");
+        apply(&[change(path.clone(), Some("x\n"))]).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o644);
+        assert_eq!(mode(path.parent().unwrap()), 0o755);
+    }
+
+    #[test]
+    fn taking_back_removes_what_was_added_and_restores_what_was_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        apply(&[change(a.clone(), Some("1"))]).unwrap();
+        let changes = [change(a.clone(), Some("2")), change(b.clone(), Some("3"))];
+        apply(&changes).unwrap();
+        take_back(&changes).unwrap();
+        assert_eq!(read(&a).unwrap().as_deref(), Some("1"));
+        assert_eq!(read(&b).unwrap(), None);
+    }
+}
