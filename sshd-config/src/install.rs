@@ -282,6 +282,8 @@ fn to_changes(
                 change.before.clone()
             }
         };
+        // Of the main file only our block is ever taken back, so its text is not kept twice.
+        let before = before.filter(|_| path != place.sshd.config());
         installed.push(Installed { path, sha256, before });
         changes.push(change);
     }
@@ -390,6 +392,7 @@ pub(crate) fn remove(place: &Place, changes: &[Change]) -> Result<(), InstallErr
     Ok(())
 }
 
-fn digest(text: &str) -> String {
+/// SHA-256 of a text, hexadecimal.
+pub(crate) fn digest(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

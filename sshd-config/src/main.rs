@@ -1,2 +1,26 @@
-//! placeholder
-fn main() {}
+//! `jit-ssh-host`: makes a stock sshd trust a jit-ssh CA.
+//!
+//! `command` talks, `install` plans and puts down, `trust` knows what the files say, `sshd` asks
+//! the host's own sshd what it makes of them.
+
+mod accounts;
+mod ca;
+mod cli;
+mod command;
+mod diff;
+mod files;
+mod install;
+mod sshd;
+mod trust;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use jit_ssh_terminal::Terminal;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let mut terminal = Terminal::standard(cli.json);
+    let result = command::run(cli.command, &mut terminal);
+    terminal.finish(result)
+}

@@ -1,0 +1,1 @@
+//! What the CA says, believed only under the pinned identity key.

@@ -1,0 +1,185 @@
+//! The command line: what can be asked of `jit-ssh-host`, and the help that teaches it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Makes a stock sshd trust a jit-ssh CA.
+///
+/// sshd stays as the distribution ships it: `jit-ssh-host` writes the CA's keys, which role opens
+/// which account, and one drop-in. Nothing of ours is in the path of an SSH login, and keys in
+/// `authorized_keys` go on working.
+#[derive(Debug, Parser)]
+#[command(name = "jit-ssh-host", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Print one line of JSON instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make this host's sshd trust the CA
+    #[command(after_long_help = "\
+Examples:
+  See what would change, without changing it:
+    jit-ssh-host install --ca https://ca.example.com --fingerprint SHA256:… \\
+        --account observer=production-observer --dry-run
+
+  Holders of the role production-observer may log in as observer, which is made if need be:
+    jit-ssh-host install --ca https://ca.example.com --fingerprint SHA256:… \\
+        --account observer=production-observer --create-accounts
+
+Run again with other accounts, it changes what differs. The files are put down whole, checked with
+`sshd -t` and `sshd -T`, and taken back unless sshd sees what was meant. Keys of a CA that sshd
+trusted before are kept.")]
+    Install(Install),
+    /// Take the trust back: every file as it was before
+    Uninstall(Uninstall),
+    /// Print the files for Ansible, cloud-init or by hand, without touching this host
+    #[command(after_long_help = "\
+Example:
+  jit-ssh-host print --ca https://ca.example.com --fingerprint SHA256:… \\
+      --account observer=production-observer --format cloud-init")]
+    Print(Print),
+    /// Check that sshd really trusts the CA, account by account
+    Doctor(Doctor),
+    /// Print completions for a shell: `jit-ssh-host completions bash`
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder
+        folder: PathBuf,
+    },
+}
+
+/// Which CA, and how it is recognised.
+#[derive(Debug, Args)]
+pub(crate) struct Ca {
+    /// URL of the CA
+    #[arg(long, value_name = "URL")]
+    pub(crate) ca: String,
+
+    /// Fingerprint of the CA's identity key, as `jit-ssh-ca setup` printed it
+    #[arg(long, value_name = "SHA256:…")]
+    pub(crate) fingerprint: String,
+
+    /// Further CA certificates to verify TLS with (PEM)
+    #[arg(long, value_name = "FILE", env = "JIT_SSH_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// Where sshd and our files are.
+#[derive(Debug, Args)]
+pub(crate) struct Where {
+    /// Main configuration file of sshd
+    #[arg(long, value_name = "FILE", default_value = crate::sshd::DEFAULT_CONFIG)]
+    pub(crate) sshd_config: PathBuf,
+
+    /// The sshd program; found in the usual places by default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sshd: Option<PathBuf>,
+
+    /// Folder for the CA keys and principals files
+    #[arg(long, value_name = "FOLDER", default_value = "/etc/ssh/jit-ssh")]
+    pub(crate) folder: PathBuf,
+}
+
+/// `install`.
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    #[command(flatten)]
+    pub(crate) ca: Ca,
+
+    /// Which roles open which account; ROLE+ACCOUNT for a role on people's own accounts; ACCOUNT
+    /// alone where the policy says `principals = "accounts"`
+    #[arg(long = "account", value_name = "ACCOUNT=ROLE[,ROLE…]", required = true)]
+    pub(crate) accounts: Vec<String>,
+
+    /// Make accounts that do not exist yet, with a home folder and without a password
+    #[arg(long)]
+    pub(crate) create_accounts: bool,
+
+    /// Show what would change, change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Do not tell a running sshd to read its configuration again
+    #[arg(long)]
+    pub(crate) no_reload: bool,
+
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+/// `uninstall`.
+#[derive(Debug, Args)]
+pub(crate) struct Uninstall {
+    /// Show what would change, change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Also where somebody changed a file since
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Do not tell a running sshd to read its configuration again
+    #[arg(long)]
+    pub(crate) no_reload: bool,
+
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+/// `print`.
+#[derive(Debug, Args)]
+pub(crate) struct Print {
+    #[command(flatten)]
+    pub(crate) ca: Ca,
+
+    /// Which roles open which account, as for `install`
+    #[arg(long = "account", value_name = "ACCOUNT=ROLE[,ROLE…]", required = true)]
+    pub(crate) accounts: Vec<String>,
+
+    /// For whom
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+
+    /// Folder for the CA keys and principals files on the host
+    #[arg(long, value_name = "FOLDER", default_value = "/etc/ssh/jit-ssh")]
+    pub(crate) folder: PathBuf,
+}
+
+/// How `print` writes the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Each file behind its path
+    Text,
+    /// `write_files` of cloud-init
+    CloudInit,
+    /// Tasks of an Ansible play
+    Ansible,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Look at this host only, do not ask the CA
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// Further CA certificates to verify TLS with (PEM)
+    #[arg(long, value_name = "FILE", env = "JIT_SSH_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) place: Where,
+}

@@ -1,0 +1,170 @@
+//! `jit-ssh-host install`.
+
+use jit_ssh_api::key_set::State;
+use jit_ssh_terminal::{Failure, Terminal};
+use serde::Serialize;
+
+use super::{admissions, explain, place};
+use crate::cli::Install;
+use crate::install::{self, Place, Plan, Trusted};
+use crate::sshd::Reload;
+use crate::trust::{Account, Admission};
+use crate::{accounts, ca, diff};
+
+#[derive(Serialize)]
+struct Report {
+    ca: String,
+    fingerprint: String,
+    user_ca: Vec<UserCa>,
+    accounts: Vec<Opened>,
+    created_accounts: Vec<String>,
+    changed: Vec<String>,
+    diff: Vec<String>,
+    notes: Vec<String>,
+    dry_run: bool,
+    reload: &'static str,
+}
+
+#[derive(Serialize)]
+struct UserCa {
+    state: State,
+    fingerprint: String,
+}
+
+#[derive(Serialize)]
+struct Opened {
+    account: String,
+    principals: Vec<String>,
+}
+
+pub(super) fn run(options: &Install, terminal: &mut Terminal) -> Result<(), Failure> {
+    let admissions = admissions(&options.accounts)?;
+    let place = place(&options.place);
+    let missing: Vec<Account> = admissions
+        .iter()
+        .map(|admission| admission.account.clone())
+        .filter(|account| !accounts::exists(account))
+        .collect();
+    if let Some(account) = missing.first()
+        && !options.create_accounts
+    {
+        return Err(Failure::usage(format_args!("There is no account {account} on this host."))
+            .next("Make it, or let this command make it with --create-accounts."));
+    }
+    let trusted = {
+        let _spinner = terminal.spinner("asking the CA");
+        ca::fetch(&options.ca)?
+    };
+    let mut plan = install::plan(&place, &trusted, &admissions).map_err(explain)?;
+    let report = |plan: &Plan, reload| report(&trusted, plan, &admissions, &missing, options, reload);
+    if options.dry_run {
+        return terminal.answer(&report(&plan, "not"), render);
+    }
+    for account in &missing {
+        // Dying here leaves an account that nothing opens yet; the next run finds it there.
+        accounts::make(account).map_err(|error| {
+            Failure::failed("This host was not changed.")
+                .why(error)
+                .next("Make the account by hand and run the same command again.")
+        })?;
+    }
+    install::put_down(&place, &plan, &admissions).map_err(explain)?;
+    let unchanged = plan.changes.iter().all(crate::files::Change::is_noop);
+    let reload =
+        if options.no_reload || unchanged { "not" } else { reload(&place, &mut plan.notes) };
+    warn_of_other_rules(&place, &admissions, &mut plan.notes);
+    terminal.answer(&report(&plan, reload), render)
+}
+
+/// Reloads, and says in words what came of it.
+pub(super) fn reload(place: &Place, notes: &mut Vec<String>) -> &'static str {
+    match place.sshd.reload() {
+        Ok(Reload::Systemd | Reload::Signal) => "done",
+        Ok(Reload::NotRunning) => {
+            notes.push("no running sshd was found: its next start reads the new files".to_owned());
+            "not-running"
+        }
+        Err(error) => {
+            notes.push(format!("{error}: reload sshd by hand; until then the old files hold"));
+            "failed"
+        }
+    }
+}
+
+/// Rules of sshd that would refuse the account all the same.
+fn warn_of_other_rules(place: &Place, admissions: &[Admission], notes: &mut Vec<String>) {
+    for admission in admissions {
+        let Ok(effective) = place.sshd.effective(Some(&admission.account)) else { continue };
+        notes.extend(super::doctor::other_rules(&admission.account, &effective));
+    }
+}
+
+fn report(
+    trusted: &Trusted,
+    plan: &Plan,
+    admissions: &[Admission],
+    missing: &[Account],
+    options: &Install,
+    reload: &'static str,
+) -> Report {
+    Report {
+        ca: trusted.url.clone(),
+        fingerprint: trusted.fingerprint.clone(),
+        user_ca: plan
+            .ca_keys
+            .iter()
+            .map(|(state, fingerprint)| UserCa { state: *state, fingerprint: fingerprint.clone() })
+            .collect(),
+        accounts: admissions
+            .iter()
+            .map(|admission| Opened {
+                account: admission.account.to_string(),
+                principals: admission.principals.iter().map(ToString::to_string).collect(),
+            })
+            .collect(),
+        created_accounts: missing.iter().map(ToString::to_string).collect(),
+        changed: plan
+            .changes
+            .iter()
+            .filter(|change| !change.is_noop())
+            .map(|change| change.path.display().to_string())
+            .collect(),
+        diff: plan.changes.iter().map(diff::render).filter(|text| !text.is_empty()).collect(),
+        notes: plan.notes.clone(),
+        dry_run: options.dry_run,
+        reload,
+    }
+}
+
+fn render(report: &Report) -> String {
+    let mut lines = Vec::new();
+    if report.dry_run {
+        lines.extend(report.diff.iter().map(|text| text.trim_end().to_owned()));
+        for account in &report.created_accounts {
+            lines.push(format!("make account {account}"));
+        }
+        if report.diff.is_empty() {
+            lines.push("Nothing would change.".to_owned());
+        }
+    } else if report.changed.is_empty() {
+        lines.push(format!("Nothing to change: this host trusts {} already.", report.ca));
+    } else {
+        for account in &report.created_accounts {
+            lines.push(format!("Made the account {account}."));
+        }
+        lines.push(format!("This host trusts {}.", report.ca));
+        lines.extend(report.changed.iter().map(|path| format!("  wrote {path}")));
+    }
+    for account in &report.accounts {
+        let by = match account.principals.as_slice() {
+            [] => format!("its own name, {}", account.account),
+            principals => principals.join(", "),
+        };
+        lines.push(format!("  {} opens with {by}", account.account));
+    }
+    lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
+    if report.reload == "done" {
+        lines.push("sshd has read its configuration again; live sessions go on.".to_owned());
+    }
+    lines.join("\n")
+}
