@@ -50,11 +50,20 @@ pub(crate) fn make(account: &Account) -> Result<(), AccountError> {
 }
 
 fn run(account: &Account, command: &mut Command) -> Result<(), AccountError> {
-    let failed = |cause: String| AccountError { account: account.clone(), cause };
-    let output =
-        command.stdin(Stdio::null()).output().map_err(|error| failed(error.to_string()))?;
+    let failed = |cause: String| AccountError {
+        account: account.clone(),
+        cause,
+    };
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(failed(String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ")))
+    Err(failed(
+        String::from_utf8_lossy(&output.stderr)
+            .trim()
+            .replace('\n', "; "),
+    ))
 }

@@ -10,7 +10,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// which account, and one drop-in. Nothing of ours is in the path of an SSH login, and keys in
 /// `authorized_keys` go on working.
 #[derive(Debug, Parser)]
-#[command(name = "jit-ssh-host", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "jit-ssh-host",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub(crate) struct Cli {
     /// Print one line of JSON instead of text
     #[arg(long, global = true)]

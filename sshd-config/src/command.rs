@@ -52,11 +52,15 @@ fn admissions(accounts: &[String]) -> Result<Vec<Admission>, Failure> {
 /// Only root may write where sshd reads, unless the files are somebody's own.
 fn explain(error: InstallError) -> Failure {
     let next = match &error {
-        InstallError::Files(_) => "Run it as root (`sudo jit-ssh-host …`), and look at the path named above.",
+        InstallError::Files(_) => {
+            "Run it as root (`sudo jit-ssh-host …`), and look at the path named above."
+        }
         InstallError::Sshd(_) => "Mend sshd's configuration first: `sshd -t` says what it refuses.",
         InstallError::Keys(_) => "Mend the file that is named, or ask whoever runs the CA.",
         InstallError::TooOld(_) => "Upgrade OpenSSH on this host.",
-        InstallError::NoConfig(_) => "Install OpenSSH's server, or name its file with --sshd-config.",
+        InstallError::NoConfig(_) => {
+            "Install OpenSSH's server, or name its file with --sshd-config."
+        }
         InstallError::Principals { .. } => {
             "Principals are not merged, since a copy would not hear of one that is taken away. Remove that \
              directive, or add the lines of `jit-ssh-host print` to what maintains it."
@@ -66,9 +70,15 @@ fn explain(error: InstallError) -> Failure {
             "Everything is as it was before. Look for an earlier line or a Match block that sets it: \
              `sshd -T -C user=ACCOUNT` shows what holds."
         }
-        InstallError::NotInstalled(_) => "There is nothing to do; another folder is named with --folder.",
+        InstallError::NotInstalled(_) => {
+            "There is nothing to do; another folder is named with --folder."
+        }
         InstallError::Manifest { .. } => "Move it away and run `jit-ssh-host install` again.",
-        InstallError::Changed(_) => "Look at it; `jit-ssh-host uninstall --force` removes it all the same.",
+        InstallError::Changed(_) => {
+            "Look at it; `jit-ssh-host uninstall --force` removes it all the same."
+        }
     };
-    Failure::failed("This host was not changed.").why(error).next(next)
+    Failure::failed("This host was not changed.")
+        .why(error)
+        .next(next)
 }

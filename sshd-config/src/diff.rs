@@ -15,10 +15,24 @@ pub(crate) fn render(change: &Change) -> String {
         (_, None) => format!("remove {path}\n"),
         _ => format!("change {path}\n"),
     };
-    let before: Vec<&str> = change.before.as_deref().unwrap_or_default().lines().collect();
-    let after: Vec<&str> = change.after.as_deref().unwrap_or_default().lines().collect();
+    let before: Vec<&str> = change
+        .before
+        .as_deref()
+        .unwrap_or_default()
+        .lines()
+        .collect();
+    let after: Vec<&str> = change
+        .after
+        .as_deref()
+        .unwrap_or_default()
+        .lines()
+        .collect();
     // The files are small and change in one place: what they share at both ends is context.
-    let same_head = before.iter().zip(&after).take_while(|(a, b)| a == b).count();
+    let same_head = before
+        .iter()
+        .zip(&after)
+        .take_while(|(a, b)| a == b)
+        .count();
     let rest = before.len().min(after.len()) - same_head;
     let tails = before.iter().rev().zip(after.iter().rev());
     let same_tail = tails.take(rest).take_while(|(a, b)| a == b).count();
@@ -28,7 +42,10 @@ pub(crate) fn render(change: &Change) -> String {
             let _ = writeln!(text, "    {line}");
         }
     };
-    context(&mut text, slice(&before, same_head.saturating_sub(3), same_head));
+    context(
+        &mut text,
+        slice(&before, same_head.saturating_sub(3), same_head),
+    );
     for line in slice(&before, same_head, before.len() - same_tail) {
         let _ = writeln!(text, "  - {line}");
     }
@@ -36,7 +53,10 @@ pub(crate) fn render(change: &Change) -> String {
         let _ = writeln!(text, "  + {line}");
     }
     let tail = before.len() - same_tail;
-    context(&mut text, slice(&before, tail, (tail + 3).min(before.len())));
+    context(
+        &mut text,
+        slice(&before, tail, (tail + 3).min(before.len())),
+    );
     text
 }
 
@@ -69,7 +89,13 @@ mod tests {
 
     #[test]
     fn repeated_lines_do_not_overlap() {
-        assert_eq!(diff(Some("a\n"), Some("a\na\n")), "change /f\n    a\n  + a\n");
-        assert_eq!(diff(Some("a\na\n"), Some("a\n")), "change /f\n    a\n  - a\n");
+        assert_eq!(
+            diff(Some("a\n"), Some("a\na\n")),
+            "change /f\n    a\n  + a\n"
+        );
+        assert_eq!(
+            diff(Some("a\na\n"), Some("a\n")),
+            "change /f\n    a\n  - a\n"
+        );
     }
 }

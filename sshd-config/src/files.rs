@@ -44,7 +44,11 @@ impl Change {
     /// What has to happen for `path` to hold `after`, given what it holds now.
     pub(crate) fn plan(path: PathBuf, after: Option<String>) -> Result<Self, FilesError> {
         let before = read(&path)?;
-        Ok(Change { path, before, after })
+        Ok(Change {
+            path,
+            before,
+            after,
+        })
     }
 
     /// Nothing to do.
@@ -137,8 +141,11 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FilesError> {
     // there before (the RHEL family's 0600 `sshd_config`) keeps its mode.
     let mode = fs::metadata(path).map_or(0o644, |meta| meta.permissions().mode() & 0o777);
     let written = (|| {
-        let mut file =
-            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&new)?;
         file.write_all(bytes)?;
         file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.sync_all()?;
@@ -159,7 +166,11 @@ fn sync_folder(folder: &Path) -> Result<(), FilesError> {
 }
 
 fn io_error(action: &'static str, path: &Path, source: io::Error) -> FilesError {
-    FilesError::Io { action, path: path.to_owned(), source }
+    FilesError::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 #[cfg(test)]
@@ -178,7 +189,11 @@ mod tests {
         let changes = [
             change(old.clone(), Some("two\n")),
             change(new.clone(), Some("three\n")),
-            change(folder.path().join("old/below-a-file"), Some("x\n")),
+            Change {
+                path: folder.path().join("old/below-a-file"),
+                before: None,
+                after: Some("x\n".into()),
+            },
         ];
         apply(&changes).unwrap_err();
         assert_eq!(read(&old).unwrap().as_deref(), Some("one\n"));

@@ -155,10 +155,15 @@ impl Place {
     /// What was installed before, if anything.
     pub(crate) fn installed(&self) -> Result<Option<Manifest>, InstallError> {
         let path = self.manifest();
-        let Some(text) = files::read(&path)? else { return Ok(None) };
+        let Some(text) = files::read(&path)? else {
+            return Ok(None);
+        };
         serde_json::from_str(&text)
             .map(Some)
-            .map_err(|error| InstallError::Manifest { path, cause: error.to_string() })
+            .map_err(|error| InstallError::Manifest {
+                path,
+                cause: error.to_string(),
+            })
     }
 }
 
@@ -173,15 +178,19 @@ pub(crate) fn plan(
         return Err(InstallError::TooOld(version));
     }
     let main_path = place.sshd.config().to_owned();
-    let main =
-        files::read(&main_path)?.ok_or_else(|| InstallError::NoConfig(main_path.clone()))?;
+    let main = files::read(&main_path)?.ok_or_else(|| InstallError::NoConfig(main_path.clone()))?;
     let earlier = place.installed()?;
     let mut notes = Vec::new();
 
     let mut keys = CaKeys::from_key_set(&trusted.keys)?;
     let merged = merge_earlier_trust(place, admissions, earlier.as_ref(), &mut keys, &mut notes)?;
     let scope = if merged {
-        Scope::Accounts(admissions.iter().map(|admission| admission.account.clone()).collect())
+        Scope::Accounts(
+            admissions
+                .iter()
+                .map(|admission| admission.account.clone())
+                .collect(),
+        )
     } else {
         Scope::Global
     };
@@ -204,7 +213,11 @@ pub(crate) fn plan(
         }
     }
     let changes = to_changes(place, trusted, admissions, earlier.as_ref(), merged, wanted)?;
-    Ok(Plan { changes, notes, ca_keys: keys.fingerprints() })
+    Ok(Plan {
+        changes,
+        notes,
+        ca_keys: keys.fingerprints(),
+    })
 }
 
 /// Name of the drop-in: sorts before every other, for sshd takes the first value it reads.
@@ -233,7 +246,9 @@ fn merge_earlier_trust(
                 return Err(InstallError::Principals { account, by });
             }
         }
-        let Some(path) = effective.file("trustedusercakeys") else { continue };
+        let Some(path) = effective.file("trustedusercakeys") else {
+            continue;
+        };
         if Path::new(path) == ours_keys {
             continue;
         }
@@ -264,8 +279,13 @@ fn to_changes(
     wanted: Vec<(PathBuf, String)>,
 ) -> Result<Vec<Change>, InstallError> {
     let first_before = |path: &Path| {
-        let files = earlier.map(|manifest| manifest.files.as_slice()).unwrap_or_default();
-        files.iter().find(|file| file.path == path).map(|file| file.before.clone())
+        let files = earlier
+            .map(|manifest| manifest.files.as_slice())
+            .unwrap_or_default();
+        files
+            .iter()
+            .find(|file| file.path == path)
+            .map(|file| file.before.clone())
     };
     let mut changes = Vec::new();
     let mut installed = Vec::new();
@@ -284,11 +304,18 @@ fn to_changes(
         };
         // Of the main file only our block is ever taken back, so its text is not kept twice.
         let before = before.filter(|_| path != place.sshd.config());
-        installed.push(Installed { path, sha256, before });
+        installed.push(Installed {
+            path,
+            sha256,
+            before,
+        });
         changes.push(change);
     }
     // Accounts that are no longer named lose their file.
-    for file in earlier.map(|manifest| manifest.files.as_slice()).unwrap_or_default() {
+    for file in earlier
+        .map(|manifest| manifest.files.as_slice())
+        .unwrap_or_default()
+    {
         let gone = !installed.iter().any(|kept| kept.path == file.path);
         if gone && file.path.starts_with(place.principals()) {
             changes.push(Change::plan(file.path.clone(), None)?);
@@ -301,16 +328,22 @@ fn to_changes(
         accounts: admissions
             .iter()
             .map(|admission| {
-                let principals = admission.principals.iter().map(ToString::to_string).collect();
+                let principals = admission
+                    .principals
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
                 (admission.account.to_string(), principals)
             })
             .collect(),
         merged,
         files: installed,
     };
-    let mut text = serde_json::to_string_pretty(&manifest).map_err(|error| {
-        InstallError::Manifest { path: place.manifest(), cause: error.to_string() }
-    })?;
+    let mut text =
+        serde_json::to_string_pretty(&manifest).map_err(|error| InstallError::Manifest {
+            path: place.manifest(),
+            cause: error.to_string(),
+        })?;
     text.push('\n');
     // The manifest goes first: dying after it, `uninstall` knows what to take back.
     changes.insert(0, Change::plan(place.manifest(), Some(text))?);
@@ -325,9 +358,15 @@ pub(crate) fn put_down(
     admissions: &[Admission],
 ) -> Result<(), InstallError> {
     files::apply(&plan.changes)?;
-    let in_force = place.sshd.test().map_err(InstallError::from).and_then(|()| {
-        admissions.iter().try_for_each(|admission| check_in_force(place, admission))
-    });
+    let in_force = place
+        .sshd
+        .test()
+        .map_err(InstallError::from)
+        .and_then(|()| {
+            admissions
+                .iter()
+                .try_for_each(|admission| check_in_force(place, admission))
+        });
     if let Err(error) = in_force {
         // sshd was not told anything yet: what runs still has the old configuration.
         files::take_back(&plan.changes)?;
@@ -360,13 +399,16 @@ pub(crate) fn check_in_force(place: &Place, admission: &Admission) -> Result<(),
 
 /// What an uninstall would change: every file as it was before jit-ssh.
 pub(crate) fn plan_removal(place: &Place, force: bool) -> Result<Vec<Change>, InstallError> {
-    let manifest =
-        place.installed()?.ok_or_else(|| InstallError::NotInstalled(place.manifest()))?;
+    let manifest = place
+        .installed()?
+        .ok_or_else(|| InstallError::NotInstalled(place.manifest()))?;
     let mut changes = Vec::new();
     // The line that refers to the others goes first, the manifest last.
     for file in manifest.files.iter().rev() {
         let mut change = Change::plan(file.path.clone(), file.before.clone())?;
-        let Some(now) = change.before.clone() else { continue };
+        let Some(now) = change.before.clone() else {
+            continue;
+        };
         if file.path == place.sshd.config() {
             change.after = Some(sshd_lines::without_block(&now));
         } else if digest(&now) != file.sha256 && Some(&now) != file.before.as_ref() && !force {
@@ -394,5 +436,8 @@ pub(crate) fn remove(place: &Place, changes: &[Change]) -> Result<(), InstallErr
 
 /// SHA-256 of a text, hexadecimal.
 pub(crate) fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -81,9 +81,8 @@ impl Sshd {
         let output = self.run(&["-V"])?;
         let text = [output.stderr, output.stdout].concat();
         let text = String::from_utf8_lossy(&text);
-        parse_version(&text).ok_or_else(|| {
-            SshdError::Version(text.lines().next().unwrap_or_default().to_owned())
-        })
+        parse_version(&text)
+            .ok_or_else(|| SshdError::Version(text.lines().next().unwrap_or_default().to_owned()))
     }
 
     /// `sshd -t`: is the configuration one that sshd would start with?
@@ -136,7 +135,10 @@ impl Sshd {
             .stdin(Stdio::null())
             .env("LC_ALL", "C")
             .output()
-            .map_err(|source| SshdError::Run { program: self.program.clone(), source })
+            .map_err(|source| SshdError::Run {
+                program: self.program.clone(),
+                source,
+            })
     }
 }
 
@@ -158,7 +160,10 @@ impl Effective {
         for line in text.lines() {
             // Newer versions print mixed case (A90).
             let (key, value) = line.split_once(' ').unwrap_or((line, ""));
-            values.entry(key.to_ascii_lowercase()).or_default().push(value.trim().to_owned());
+            values
+                .entry(key.to_ascii_lowercase())
+                .or_default()
+                .push(value.trim().to_owned());
         }
         Effective(values)
     }
@@ -170,13 +175,17 @@ impl Effective {
 
     /// The value of a directive that names a file; `None` for `none`.
     pub(crate) fn file(&self, key: &str) -> Option<&str> {
-        self.first(key).filter(|value| !value.is_empty() && *value != "none")
+        self.first(key)
+            .filter(|value| !value.is_empty() && *value != "none")
     }
 
     /// All words of a list directive, over all its lines.
     pub(crate) fn words(&self, key: &str) -> Vec<&str> {
         let lines = self.0.get(key).map(Vec::as_slice).unwrap_or_default();
-        lines.iter().flat_map(|line| line.split_whitespace()).collect()
+        lines
+            .iter()
+            .flat_map(|line| line.split_whitespace())
+            .collect()
     }
 }
 
@@ -238,8 +247,14 @@ mod tests {
     #[test]
     fn versions_of_all_distributions_are_read() {
         for (text, version) in [
-            ("OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19", Version(9, 2)),
-            ("unknown option -- V\nOpenSSH_8.0p1, OpenSSL 1.1.1k  FIPS", Version(8, 0)),
+            (
+                "OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19",
+                Version(9, 2),
+            ),
+            (
+                "unknown option -- V\nOpenSSH_8.0p1, OpenSSL 1.1.1k  FIPS",
+                Version(8, 0),
+            ),
             ("OpenSSH_10.0p2, LibreSSL", Version(10, 0)),
         ] {
             assert_eq!(parse_version(text), Some(version));
@@ -252,7 +267,10 @@ mod tests {
         let effective = Effective::parse("TrustedUserCAKeys /a\nusepam yes\nAllowUsers a b\n");
         assert_eq!(effective.file("trustedusercakeys"), Some("/a"));
         assert_eq!(effective.words("allowusers"), ["a", "b"]);
-        assert_eq!(Effective::parse("TrustedUserCAKeys none").file("trustedusercakeys"), None);
+        assert_eq!(
+            Effective::parse("TrustedUserCAKeys none").file("trustedusercakeys"),
+            None
+        );
     }
 
     #[test]
@@ -261,8 +279,14 @@ mod tests {
         let folder = |main| drop_in_folder(config, main);
         let debian = "# comment\n\nInclude /etc/ssh/sshd_config.d/*.conf\nPort 22\n";
         assert_eq!(folder(debian), Some("/etc/ssh/sshd_config.d".into()));
-        assert_eq!(folder("include sshd_config.d/*.conf\n"), Some("/etc/ssh/sshd_config.d".into()));
-        assert_eq!(folder("Port 22\nInclude /etc/ssh/sshd_config.d/*.conf\n"), None);
+        assert_eq!(
+            folder("include sshd_config.d/*.conf\n"),
+            Some("/etc/ssh/sshd_config.d".into())
+        );
+        assert_eq!(
+            folder("Port 22\nInclude /etc/ssh/sshd_config.d/*.conf\n"),
+            None
+        );
         assert_eq!(folder("Port 22\n"), None);
     }
 }

@@ -24,15 +24,16 @@ struct Finding {
 pub(super) fn run(options: &Doctor, terminal: &mut Terminal) -> Result<(), Failure> {
     let place = place(&options.place);
     let manifest = place.installed().map_err(explain)?;
-    let manifest =
-        manifest.ok_or_else(|| explain(InstallError::NotInstalled(place.manifest())))?;
+    let manifest = manifest.ok_or_else(|| explain(InstallError::NotInstalled(place.manifest())))?;
     let mut findings = vec![version(&place), configuration(&place)];
     for file in &manifest.files {
         findings.push(unchanged(file, &place));
     }
     for (account, principals) in &manifest.accounts {
-        let roles: Vec<&str> =
-            principals.iter().filter_map(|principal| principal.strip_prefix("role:")).collect();
+        let roles: Vec<&str> = principals
+            .iter()
+            .filter_map(|principal| principal.strip_prefix("role:"))
+            .collect();
         let text = if roles.is_empty() {
             account.clone()
         } else {
@@ -55,8 +56,13 @@ pub(super) fn run(options: &Doctor, terminal: &mut Terminal) -> Result<(), Failu
     if terminal.is_json() {
         return Err(Failure::silent(Exit::Failed));
     }
-    let plural = if bad == 1 { "thing needs" } else { "things need" };
-    Err(Failure::failed(format_args!("{bad} {plural} mending.")).next("Each line marked ✗ says how."))
+    let plural = if bad == 1 {
+        "thing needs"
+    } else {
+        "things need"
+    };
+    Err(Failure::failed(format_args!("{bad} {plural} mending."))
+        .next("Each line marked ✗ says how."))
 }
 
 fn render(finding: &Finding) -> String {
@@ -72,10 +78,15 @@ fn render(finding: &Finding) -> String {
 }
 
 fn good(check: impl Into<String>) -> Finding {
-    Finding { check: check.into(), ok: true, found: None, mend: None }
+    Finding {
+        check: check.into(),
+        ok: true,
+        found: None,
+        mend: None,
+    }
 }
 
-fn bad(check: impl Into<String>, found: impl ToString, mend: impl Into<String>) -> Finding {
+fn bad(check: impl Into<String>, found: impl std::fmt::Display, mend: impl Into<String>) -> Finding {
     Finding {
         check: check.into(),
         ok: false,
@@ -86,12 +97,15 @@ fn bad(check: impl Into<String>, found: impl ToString, mend: impl Into<String>) 
 
 fn version(place: &Place) -> Finding {
     match place.sshd.version() {
-        Ok(version) if version >= OLDEST => {
-            good(format!("OpenSSH {}.{} understands the certificates", version.0, version.1))
-        }
-        Ok(version) => {
-            bad("OpenSSH is new enough", format!("{}.{}", version.0, version.1), "Upgrade OpenSSH.")
-        }
+        Ok(version) if version >= OLDEST => good(format!(
+            "OpenSSH {}.{} understands the certificates",
+            version.0, version.1
+        )),
+        Ok(version) => bad(
+            "OpenSSH is new enough",
+            format!("{}.{}", version.0, version.1),
+            "Upgrade OpenSSH.",
+        ),
         Err(error) => bad("OpenSSH is there", error, "Install OpenSSH's server."),
     }
 }
@@ -126,7 +140,11 @@ fn open_account(place: &Place, admission: &Admission) -> Vec<Finding> {
     findings.push(if accounts::exists(account) {
         good(check)
     } else {
-        bad(check, "it does not", "Run `jit-ssh-host install` with --create-accounts.")
+        bad(
+            check,
+            "it does not",
+            "Run `jit-ssh-host install` with --create-accounts.",
+        )
     });
     let check = format!("sshd admits holders of its roles to {account}");
     findings.push(match install::check_in_force(place, admission) {
@@ -153,7 +171,11 @@ pub(super) fn other_rules(account: &Account, effective: &Effective) -> Vec<Strin
     let mut found = Vec::new();
     let named = |pattern: &&str| *pattern == name || *pattern == "*";
     let allowed = effective.words("allowusers");
-    if !allowed.is_empty() && !allowed.iter().any(|pattern| named(pattern) || pattern.contains(['*', '?', '@'])) {
+    if !allowed.is_empty()
+        && !allowed
+            .iter()
+            .any(|pattern| named(pattern) || pattern.contains(['*', '?', '@']))
+    {
         found.push(format!("AllowUsers does not name {name}"));
     }
     if effective.words("denyusers").iter().any(named) {
@@ -164,10 +186,15 @@ pub(super) fn other_rules(account: &Account, effective: &Effective) -> Vec<Strin
         found.push("PermitRootLogin is `no`".to_owned());
     }
     let methods = effective.words("authenticationmethods");
-    let publickey_is_enough =
-        methods.is_empty() || methods.iter().any(|method| matches!(*method, "any" | "publickey"));
+    let publickey_is_enough = methods.is_empty()
+        || methods
+            .iter()
+            .any(|method| matches!(*method, "any" | "publickey"));
     if !publickey_is_enough {
-        found.push(format!("AuthenticationMethods asks for more than a key: {}", methods.join(" ")));
+        found.push(format!(
+            "AuthenticationMethods asks for more than a key: {}",
+            methods.join(" ")
+        ));
     }
     found
 }
@@ -186,17 +213,26 @@ fn same_keys(place: &Place, manifest: &install::Manifest, options: &Doctor) -> F
             return bad(check, failure.what(), mend);
         }
     };
-    let here = files::read(&place.ca_keys()).ok().flatten().unwrap_or_default();
+    let here = files::read(&place.ca_keys())
+        .ok()
+        .flatten()
+        .unwrap_or_default();
     let all_here = CaKeys::from_key_set(&trusted.keys)
         .and_then(|keys| keys.render(&trusted.keys.name))
         .is_ok_and(|text| {
             let key = |line: &str| line.split(' ').take(2).collect::<Vec<_>>().join(" ");
             let have: Vec<String> = here.lines().map(key).collect();
-            text.lines().filter(|line| !line.starts_with('#')).all(|line| have.contains(&key(line)))
+            text.lines()
+                .filter(|line| !line.starts_with('#'))
+                .all(|line| have.contains(&key(line)))
         });
     if all_here {
         good(check)
     } else {
-        bad(check, "the CA has other keys by now", "Run `jit-ssh-host install` again.")
+        bad(
+            check,
+            "the CA has other keys by now",
+            "Run `jit-ssh-host install` again.",
+        )
     }
 }

@@ -48,15 +48,18 @@ pub(super) fn run(options: &Install, terminal: &mut Terminal) -> Result<(), Fail
     if let Some(account) = missing.first()
         && !options.create_accounts
     {
-        return Err(Failure::usage(format_args!("There is no account {account} on this host."))
-            .next("Make it, or let this command make it with --create-accounts."));
+        return Err(
+            Failure::usage(format_args!("There is no account {account} on this host."))
+                .next("Make it, or let this command make it with --create-accounts."),
+        );
     }
     let trusted = {
         let _spinner = terminal.spinner("asking the CA");
         ca::fetch(&options.ca)?
     };
     let mut plan = install::plan(&place, &trusted, &admissions).map_err(explain)?;
-    let report = |plan: &Plan, reload| report(&trusted, plan, &admissions, &missing, options, reload);
+    let report =
+        |plan: &Plan, reload| report(&trusted, plan, &admissions, &missing, options, reload);
     if options.dry_run {
         return terminal.answer(&report(&plan, "not"), render);
     }
@@ -70,8 +73,11 @@ pub(super) fn run(options: &Install, terminal: &mut Terminal) -> Result<(), Fail
     }
     install::put_down(&place, &plan, &admissions).map_err(explain)?;
     let unchanged = plan.changes.iter().all(crate::files::Change::is_noop);
-    let reload =
-        if options.no_reload || unchanged { "not" } else { reload(&place, &mut plan.notes) };
+    let reload = if options.no_reload || unchanged {
+        "not"
+    } else {
+        reload(&place, &mut plan.notes)
+    };
     warn_of_other_rules(&place, &admissions, &mut plan.notes);
     terminal.answer(&report(&plan, reload), render)
 }
@@ -85,7 +91,9 @@ pub(super) fn reload(place: &Place, notes: &mut Vec<String>) -> &'static str {
             "not-running"
         }
         Err(error) => {
-            notes.push(format!("{error}: reload sshd by hand; until then the old files hold"));
+            notes.push(format!(
+                "{error}: reload sshd by hand; until then the old files hold"
+            ));
             "failed"
         }
     }
@@ -94,7 +102,9 @@ pub(super) fn reload(place: &Place, notes: &mut Vec<String>) -> &'static str {
 /// Rules of sshd that would refuse the account all the same.
 fn warn_of_other_rules(place: &Place, admissions: &[Admission], notes: &mut Vec<String>) {
     for admission in admissions {
-        let Ok(effective) = place.sshd.effective(Some(&admission.account)) else { continue };
+        let Ok(effective) = place.sshd.effective(Some(&admission.account)) else {
+            continue;
+        };
         notes.extend(super::doctor::other_rules(&admission.account, &effective));
     }
 }
@@ -113,13 +123,20 @@ fn report(
         user_ca: plan
             .ca_keys
             .iter()
-            .map(|(state, fingerprint)| UserCa { state: *state, fingerprint: fingerprint.clone() })
+            .map(|(state, fingerprint)| UserCa {
+                state: *state,
+                fingerprint: fingerprint.clone(),
+            })
             .collect(),
         accounts: admissions
             .iter()
             .map(|admission| Opened {
                 account: admission.account.to_string(),
-                principals: admission.principals.iter().map(ToString::to_string).collect(),
+                principals: admission
+                    .principals
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
             })
             .collect(),
         created_accounts: missing.iter().map(ToString::to_string).collect(),
@@ -129,7 +146,12 @@ fn report(
             .filter(|change| !change.is_noop())
             .map(|change| change.path.display().to_string())
             .collect(),
-        diff: plan.changes.iter().map(diff::render).filter(|text| !text.is_empty()).collect(),
+        diff: plan
+            .changes
+            .iter()
+            .map(diff::render)
+            .filter(|text| !text.is_empty())
+            .collect(),
         notes: plan.notes.clone(),
         dry_run: options.dry_run,
         reload,
@@ -147,7 +169,10 @@ fn render(report: &Report) -> String {
             lines.push("Nothing would change.".to_owned());
         }
     } else if report.changed.is_empty() {
-        lines.push(format!("Nothing to change: this host trusts {} already.", report.ca));
+        lines.push(format!(
+            "Nothing to change: this host trusts {} already.",
+            report.ca
+        ));
     } else {
         for account in &report.created_accounts {
             lines.push(format!("Made the account {account}."));

@@ -40,14 +40,26 @@ pub(super) fn run(options: &Print, terminal: &mut Terminal) -> Result<(), Failur
         mode: "0644",
         content,
     };
-    let text = keys.render(&trusted.keys.name).map_err(|error| explain(error.into()))?;
+    let text = keys
+        .render(&trusted.keys.name)
+        .map_err(|error| explain(error.into()))?;
     let mut files = vec![file(ca_keys.clone(), text)];
     for admission in &admissions {
-        files.push(file(principals.join(admission.account.as_str()), admission.render(false)));
+        files.push(file(
+            principals.join(admission.account.as_str()),
+            admission.render(false),
+        ));
     }
     let lines = sshd_lines::render(&Scope::Global, &ca_keys, &principals);
-    files.push(file(std::path::Path::new("/etc/ssh/sshd_config.d").join(DROP_IN), lines));
-    let files = Files { ca: trusted.url, fingerprint: trusted.fingerprint, files };
+    files.push(file(
+        std::path::Path::new("/etc/ssh/sshd_config.d").join(DROP_IN),
+        lines,
+    ));
+    let files = Files {
+        ca: trusted.url,
+        fingerprint: trusted.fingerprint,
+        files,
+    };
     terminal.answer(&files, |files| match options.format {
         Format::Text => text_form(files),
         Format::CloudInit => cloud_init(files, &admissions),
@@ -58,7 +70,11 @@ pub(super) fn run(options: &Print, terminal: &mut Terminal) -> Result<(), Failur
 fn text_form(files: &Files) -> String {
     let mut text = String::new();
     for file in &files.files {
-        let _ = write!(text, "==> {} (root, {})\n{}\n", file.path, file.mode, file.content);
+        let _ = write!(
+            text,
+            "==> {} (root, {})\n{}\n",
+            file.path, file.mode, file.content
+        );
     }
     text.push_str("Then `sshd -t`, and reload sshd.");
     text
@@ -97,7 +113,9 @@ fn ansible(files: &Files, admissions: &[Admission]) -> String {
         );
     }
     for file in &files.files {
-        let folder = std::path::Path::new(&file.path).parent().unwrap_or(std::path::Path::new("/"));
+        let folder = std::path::Path::new(&file.path)
+            .parent()
+            .unwrap_or(std::path::Path::new("/"));
         let _ = write!(
             text,
             "- name: Folder {0}\n  ansible.builtin.file:\n    path: {0}\n    state: directory\n    owner: root\n    group: root\n    mode: \"0755\"\n\

@@ -20,7 +20,10 @@ pub(super) fn run(options: &Uninstall, terminal: &mut Terminal) -> Result<(), Fa
     let place = place(&options.place);
     let changes = install::plan_removal(&place, options.force).map_err(explain)?;
     let mut report = Report {
-        changed: changes.iter().map(|change| change.path.display().to_string()).collect(),
+        changed: changes
+            .iter()
+            .map(|change| change.path.display().to_string())
+            .collect(),
         diff: changes.iter().map(diff::render).collect(),
         notes: Vec::new(),
         dry_run: options.dry_run,
@@ -31,7 +34,9 @@ pub(super) fn run(options: &Uninstall, terminal: &mut Terminal) -> Result<(), Fa
         if !options.no_reload {
             report.reload = super::install::reload(&place, &mut report.notes);
         }
-        report.notes.push("accounts that `install` made are still there".to_owned());
+        report
+            .notes
+            .push("accounts that `install` made are still there".to_owned());
     }
     terminal.answer(&report, |report| {
         let mut lines = Vec::new();
@@ -39,7 +44,12 @@ pub(super) fn run(options: &Uninstall, terminal: &mut Terminal) -> Result<(), Fa
             lines.extend(report.diff.iter().map(|text| text.trim_end().to_owned()));
         } else {
             lines.push("This host no longer trusts the CA; its files are as before.".to_owned());
-            lines.extend(report.changed.iter().map(|path| format!("  took back {path}")));
+            lines.extend(
+                report
+                    .changed
+                    .iter()
+                    .map(|path| format!("  took back {path}")),
+            );
         }
         lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
         lines.join("\n")

@@ -43,15 +43,20 @@ pub(crate) enum CaKeysError {
 impl CaKeys {
     /// The user CA keys of a verified key set: `active` first, then `next`, then `retiring`.
     pub(crate) fn from_key_set(keys: &KeySet) -> Result<Self, CaKeysError> {
-        let hosts: Vec<&str> =
-            keys.trusted(Purpose::HostCa).map(|key| key.public_key.as_str()).collect();
+        let hosts: Vec<&str> = keys
+            .trusted(Purpose::HostCa)
+            .map(|key| key.public_key.as_str())
+            .collect();
         let mut ours = Vec::new();
         for key in keys.trusted(Purpose::UserCa) {
             if hosts.contains(&key.public_key.as_str()) {
                 return Err(CaKeysError::SharedWithHosts);
             }
             let mut parsed: PublicKey = key.public_key.parse().map_err(|_| CaKeysError::Ours)?;
-            if !matches!(parsed.algorithm(), Algorithm::Ed25519 | Algorithm::Ecdsa { .. }) {
+            if !matches!(
+                parsed.algorithm(),
+                Algorithm::Ed25519 | Algorithm::Ecdsa { .. }
+            ) {
                 return Err(CaKeysError::Kind(parsed.algorithm().to_string()));
             }
             parsed.set_comment("");
@@ -65,7 +70,10 @@ impl CaKeys {
             State::Next => 1,
             State::Retiring | State::Compromised => 2,
         });
-        Ok(CaKeys { ours, kept: Vec::new() })
+        Ok(CaKeys {
+            ours,
+            kept: Vec::new(),
+        })
     }
 
     /// Keeps the keys of a `TrustedUserCAKeys` file that was in force before.
@@ -79,8 +87,14 @@ impl CaKeys {
                 path: path.to_owned(),
                 line: index + 1,
             })?;
-            let known = self.ours.iter().any(|(_, ours)| ours.key_data() == key.key_data())
-                || self.kept.iter().any(|kept| kept.key_data() == key.key_data());
+            let known = self
+                .ours
+                .iter()
+                .any(|(_, ours)| ours.key_data() == key.key_data())
+                || self
+                    .kept
+                    .iter()
+                    .any(|kept| kept.key_data() == key.key_data());
             if !known {
                 self.kept.push(key);
             }
@@ -169,8 +183,14 @@ mod tests {
 
     #[test]
     fn one_key_for_users_and_hosts_is_refused() {
-        let keys = set(&[(Purpose::UserCa, State::Active, A), (Purpose::HostCa, State::Active, A)]);
-        assert_eq!(CaKeys::from_key_set(&keys), Err(CaKeysError::SharedWithHosts));
+        let keys = set(&[
+            (Purpose::UserCa, State::Active, A),
+            (Purpose::HostCa, State::Active, A),
+        ]);
+        assert_eq!(
+            CaKeys::from_key_set(&keys),
+            Err(CaKeysError::SharedWithHosts)
+        );
     }
 
     #[test]
@@ -191,8 +211,16 @@ mod tests {
     #[test]
     fn a_junk_line_in_the_old_file_stops_the_merge_because_sshd_stops_there_too() {
         let mut keys = CaKeys::from_key_set(&set(&[(Purpose::UserCa, State::Active, A)])).unwrap();
-        let error = keys.keep("/etc/ssh/old.pub", &format!("# fine\n\njunk\n{B}\n")).unwrap_err();
-        assert_eq!(error, CaKeysError::Foreign { path: "/etc/ssh/old.pub".into(), line: 3 });
+        let error = keys
+            .keep("/etc/ssh/old.pub", &format!("# fine\n\njunk\n{B}\n"))
+            .unwrap_err();
+        assert_eq!(
+            error,
+            CaKeysError::Foreign {
+                path: "/etc/ssh/old.pub".into(),
+                line: 3
+            }
+        );
     }
 
     #[test]

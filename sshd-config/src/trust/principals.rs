@@ -76,7 +76,11 @@ impl FromStr for Account {
         let rest = |c: u8| first(c) || c.is_ascii_digit() || c == b'-';
         let mut bytes = text.bytes();
         let ok = bytes.next().is_some_and(first) && bytes.all(rest) && text.len() <= 32;
-        if ok { Ok(Account(text.to_owned())) } else { Err(AdmissionError::Account(text.to_owned())) }
+        if ok {
+            Ok(Account(text.to_owned()))
+        } else {
+            Err(AdmissionError::Account(text.to_owned()))
+        }
     }
 }
 
@@ -120,7 +124,10 @@ impl FromStr for Admission {
     fn from_str(text: &str) -> Result<Self, AdmissionError> {
         let form = || AdmissionError::Form(text.to_owned());
         let Some((account, roles)) = text.split_once('=') else {
-            return Ok(Admission { account: text.parse()?, principals: Vec::new() });
+            return Ok(Admission {
+                account: text.parse()?,
+                principals: Vec::new(),
+            });
         };
         let account: Account = account.parse()?;
         let mut principals = Vec::new();
@@ -133,14 +140,21 @@ impl FromStr for Admission {
                 principals.push(principal);
             }
         }
-        Ok(Admission { account, principals })
+        Ok(Admission {
+            account,
+            principals,
+        })
     }
 }
 
 /// Refuses an account that is named twice: the second line would silently win or lose.
 pub(crate) fn distinct(admissions: &[Admission]) -> Result<(), AdmissionError> {
     for (index, one) in admissions.iter().enumerate() {
-        if admissions.iter().take(index).any(|other| other.account == one.account) {
+        if admissions
+            .iter()
+            .take(index)
+            .any(|other| other.account == one.account)
+        {
             return Err(AdmissionError::Twice(one.account.to_string()));
         }
     }
@@ -177,7 +191,10 @@ mod tests {
     fn roles_become_namespaced_principals() {
         let admission: Admission = "observer=production-observer,audit".parse().unwrap();
         let text = admission.render(false);
-        assert!(text.ends_with("\nrole:production-observer\nrole:audit\n"), "{text}");
+        assert!(
+            text.ends_with("\nrole:production-observer\nrole:audit\n"),
+            "{text}"
+        );
         let own: Admission = "alice=dev+alice".parse().unwrap();
         assert!(own.render(false).ends_with("\nrole:dev+alice\n"));
     }
@@ -197,17 +214,33 @@ mod tests {
 
     #[test]
     fn an_account_named_twice_is_refused() {
-        let twice: Vec<Admission> =
-            ["a=x", "b=x", "a=y"].iter().map(|text| text.parse().unwrap()).collect();
+        let twice: Vec<Admission> = ["a=x", "b=x", "a=y"]
+            .iter()
+            .map(|text| text.parse().unwrap())
+            .collect();
         assert_eq!(distinct(&twice), Err(AdmissionError::Twice("a".into())));
     }
 
     #[test]
     fn names_that_would_change_the_file_are_refused() {
         let attempts = [
-            "", "=", "observer=", "=role", "observer=a,,b", "observer=root#eu",
-            "observer=a b", "observer=a\nroot", "observer=*", "observer=A", "Observer=a",
-            "../x=a", "a/b=a", "-o=a", "observer=a\u{0}", "observer=ä", "observer=a,b c",
+            "",
+            "=",
+            "observer=",
+            "=role",
+            "observer=a,,b",
+            "observer=root#eu",
+            "observer=a b",
+            "observer=a\nroot",
+            "observer=*",
+            "observer=A",
+            "Observer=a",
+            "../x=a",
+            "a/b=a",
+            "-o=a",
+            "observer=a\u{0}",
+            "observer=ä",
+            "observer=a,b c",
             "observer=command=\"sh\" a",
         ];
         for attempt in attempts {

@@ -26,7 +26,11 @@ pub(crate) fn render(scope: &Scope, ca_keys: &Path, principals: &Path) -> String
         Scope::Global => ("", String::new(), ""),
         Scope::Accounts(accounts) => {
             let names: Vec<&str> = accounts.iter().map(Account::as_str).collect();
-            ("    ", format!("Match User {}\n", names.join(",")), "Match all\n")
+            (
+                "    ",
+                format!("Match User {}\n", names.join(",")),
+                "Match all\n",
+            )
         }
     };
     format!(
