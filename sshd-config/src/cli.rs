@@ -78,7 +78,7 @@ pub(crate) struct Ca {
     pub(crate) fingerprint: String,
 
     /// Further CA certificates to verify TLS with (PEM)
-    #[arg(long, value_name = "FILE", env = "JIT_SSH_CA_FILE")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 }
 
@@ -182,7 +182,7 @@ pub(crate) struct Doctor {
     pub(crate) offline: bool,
 
     /// Further CA certificates to verify TLS with (PEM)
-    #[arg(long, value_name = "FILE", env = "JIT_SSH_CA_FILE")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 
     #[command(flatten)]

@@ -86,7 +86,11 @@ fn good(check: impl Into<String>) -> Finding {
     }
 }
 
-fn bad(check: impl Into<String>, found: impl std::fmt::Display, mend: impl Into<String>) -> Finding {
+fn bad(
+    check: impl Into<String>,
+    found: impl std::fmt::Display,
+    mend: impl Into<String>,
+) -> Finding {
     Finding {
         check: check.into(),
         ok: false,
