@@ -17,3 +17,5 @@ pub mod secret;
 pub mod config;
 pub mod identity;
 pub mod policy;
+pub mod certificate;
+pub mod signer;

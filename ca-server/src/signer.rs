@@ -1,0 +1,243 @@
+//! The keys of the CA, one job each (DESIGN 4): a [`Recorded`](crate::ledger::Recorded) comes in,
+//! an [`Issued`] goes out, and only this one can be sent to anybody (invariant 1). Signatures are
+//! made by aws-lc. The user CA is unlocked when the server starts, any other key only when it has
+//! something to sign; of all of them the public halves are compared at the start, so that what we
+//! publish is what we sign with (A41).
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jit_ssh_api::key_set::{KeySet, Purpose, State};
+use ssh_key::{HashAlg, PublicKey};
+
+use crate::certificate::check::{self, CheckError};
+use crate::certificate::{CaPublicKey, CertificateError, CertificateToSign};
+use crate::secret::Secret;
+
+pub mod file;
+pub mod key_pair;
+pub mod key_set;
+pub mod verify;
+
+pub use file::FileError;
+pub use key_pair::{KeyKind, KeyPair, PairError};
+
+/// The CA's keys as the serving process holds them.
+#[derive(Debug)]
+pub struct Keyring {
+    identity: PublicKey,
+    user_ca: KeyPair,
+    user_ca_public: CaPublicKey,
+    host_ca: PublicKey,
+    bundle: PublicKey,
+    ledger: PublicKey,
+}
+
+/// A signed certificate. Only [`Keyring::sign`] makes one, only of what is recorded; there is no
+/// other way to a line that a client could use.
+#[derive(Debug)]
+pub struct Issued {
+    line: String,
+    certificate: CertificateToSign,
+}
+
+/// Why nothing is signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SignerError {
+    /// The operator: a key's file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The operator: a key that cannot sign.
+    #[error("{name}: {cause}")]
+    Pair {
+        /// Which key.
+        name: &'static str,
+        /// Why.
+        cause: PairError,
+    },
+    /// The operator: a user CA of a kind that we do not sign with.
+    #[error(transparent)]
+    Ca(#[from] CertificateError),
+    /// The operator: one key with two jobs (A37).
+    #[error("the keys {one} and {other} are the same key; each must have one job")]
+    Twice {
+        /// A key.
+        one: &'static str,
+        /// The same key.
+        other: &'static str,
+    },
+    /// The operator: the key set says something else than the key files.
+    #[error("the key set does not fit the folder of keys: {0}")]
+    KeySet(String),
+    /// Us: the bytes break a rule; nothing was signed.
+    #[error("the last look before signing refused the certificate: {0}")]
+    LastLook(#[from] CheckError),
+    /// Us: the key does not sign.
+    #[error("the user CA did not sign: {0}")]
+    Signing(PairError),
+}
+
+impl Keyring {
+    /// Reads the folder `keys`, unlocks the user CA, and compares every private file with its
+    /// `.pub` (A41). Also warms aws-lc's random generator, whose first call takes 41 ms.
+    pub fn open(folder: &Path, passphrase: Option<&Secret<String>>) -> Result<Self, SignerError> {
+        file::check_folder(folder)?;
+        key_pair::warm();
+        let identity = file::read_public(folder, IDENTITY)?;
+        let user_ca = Self::unlock(folder, Purpose::UserCa, passphrase)?;
+        let public = |purpose| -> Result<PublicKey, FileError> {
+            Ok(file::read(folder, file_name(purpose))?.public_key().clone())
+        };
+        let keyring = Keyring {
+            identity,
+            user_ca_public: CaPublicKey::new(user_ca.public_key())?,
+            user_ca,
+            host_ca: public(Purpose::HostCa)?,
+            bundle: public(Purpose::Bundle)?,
+            ledger: public(Purpose::Ledger)?,
+        };
+        keyring.one_job_each()?;
+        Ok(keyring)
+    }
+
+    /// Unlocks one key of the folder, for the one thing that it signs.
+    pub fn unlock(
+        folder: &Path,
+        purpose: Purpose,
+        passphrase: Option<&Secret<String>>,
+    ) -> Result<KeyPair, SignerError> {
+        unlock(folder, file_name(purpose), passphrase)
+    }
+
+    /// Unlocks the identity key, where its private half is here at all.
+    pub fn unlock_identity(
+        folder: &Path,
+        passphrase: Option<&Secret<String>>,
+    ) -> Result<KeyPair, SignerError> {
+        unlock(folder, IDENTITY, passphrase)
+    }
+
+    /// The user CA's public key, which goes into certificates.
+    pub fn user_ca(&self) -> &CaPublicKey {
+        &self.user_ca_public
+    }
+
+    /// The identity key: what clients and hosts pin.
+    pub fn identity(&self) -> &PublicKey {
+        &self.identity
+    }
+
+    /// `SHA256:…` of the identity key.
+    pub fn fingerprint(&self) -> String {
+        self.identity.fingerprint(HashAlg::Sha256).to_string()
+    }
+
+    /// The public key of one purpose.
+    pub fn public_key(&self, purpose: Purpose) -> &PublicKey {
+        match purpose {
+            Purpose::UserCa => self.user_ca_public.public_key(),
+            Purpose::HostCa => &self.host_ca,
+            Purpose::Bundle => &self.bundle,
+            Purpose::Ledger => &self.ledger,
+        }
+    }
+
+    /// Whether the verified key set names exactly these keys as active (A41).
+    pub fn agrees_with(&self, set: &KeySet) -> Result<(), SignerError> {
+        for purpose in PURPOSES {
+            let ours = key_set::line(self.public_key(purpose));
+            let mut active = set
+                .keys
+                .iter()
+                .filter(|key| key.purpose == purpose && key.state == State::Active);
+            let (one, other) = (active.next(), active.next());
+            if other.is_some() || one.is_none_or(|key| key.public_key != ours) {
+                return Err(SignerError::KeySet(format!(
+                    "its active key for `{}` is not the one of keys/{}.pub",
+                    file_name(purpose),
+                    file_name(purpose)
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the bytes once more, signs exactly them, and puts the line together.
+    fn sign_recorded(&self, certificate: CertificateToSign) -> Result<Issued, SignerError> {
+        let bytes = certificate.to_be_signed();
+        check::last_look(bytes, certificate.terms(), self.user_ca_public.blob())?;
+        let signature = self.user_ca.sign(bytes).map_err(SignerError::Signing)?;
+        let mut whole = Vec::with_capacity(bytes.len().saturating_add(signature.len()).saturating_add(4));
+        whole.extend_from_slice(bytes);
+        crate::certificate::string(&mut whole, &signature)?;
+        let kind = certificate.certificate_type();
+        let mut line = String::with_capacity(whole.len().saturating_mul(2));
+        line.push_str(kind);
+        line.push(' ');
+        STANDARD.encode_string(&whole, &mut line);
+        line.push(' ');
+        line.push_str(certificate.key_id());
+        Ok(Issued { line, certificate })
+    }
+
+    fn one_job_each(&self) -> Result<(), SignerError> {
+        let mut all = vec![(IDENTITY, &self.identity)];
+        all.extend(PURPOSES.map(|purpose| (file_name(purpose), self.public_key(purpose))));
+        for (index, (one, key)) in all.iter().enumerate() {
+            let later = all.iter().skip(index.saturating_add(1));
+            if let Some((other, _)) = later
+                .into_iter()
+                .find(|(_, other)| other.key_data() == key.key_data())
+            {
+                return Err(SignerError::Twice { one, other });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Issued {
+    /// `TYPE BASE64 KEYID`: one line, as `ssh` reads it.
+    pub fn line(&self) -> &str {
+        &self.line
+    }
+
+    /// What was signed.
+    pub fn certificate(&self) -> &CertificateToSign {
+        &self.certificate
+    }
+}
+
+fn unlock(
+    folder: &Path,
+    name: &'static str,
+    passphrase: Option<&Secret<String>>,
+) -> Result<KeyPair, SignerError> {
+    let private = file::unlock(folder, name, passphrase)?;
+    KeyPair::from_private(&private).map_err(|cause| SignerError::Pair { name, cause })
+}
+
+/// The file of a key in the folder `keys`; its public half is beside it as `.pub`.
+pub fn file_name(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::UserCa => "user-ca",
+        Purpose::HostCa => "host-ca",
+        Purpose::Bundle => "bundle",
+        Purpose::Ledger => "ledger",
+    }
+}
+
+/// The identity key's file.
+pub const IDENTITY: &str = "identity";
+
+/// All purposes, in the order of the key set.
+pub const PURPOSES: [Purpose; 4] = [
+    Purpose::UserCa,
+    Purpose::HostCa,
+    Purpose::Bundle,
+    Purpose::Ledger,
+];
+
+#[cfg(test)]
+mod tests;
