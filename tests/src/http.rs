@@ -123,7 +123,10 @@ fn exchange(
     body: &[u8],
 ) -> Answer {
     let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
         head.push_str("Host: 127.0.0.1\r\n");
     }
     if !body.is_empty() {
@@ -160,7 +163,11 @@ fn parse(bytes: &[u8]) -> Answer {
     let chunked = head
         .to_ascii_lowercase()
         .contains("transfer-encoding: chunked");
-    let body = if chunked { unchunk(body) } else { body.to_owned() };
+    let body = if chunked {
+        unchunk(body)
+    } else {
+        body.to_owned()
+    };
     Answer {
         status,
         head: head.to_owned(),

@@ -274,13 +274,17 @@ impl Idp {
             runtime.shutdown_background();
         }
         clock::until("the provider to be gone", || {
-            std::net::TcpStream::connect(self.address).is_err().then_some(())
+            std::net::TcpStream::connect(self.address)
+                .is_err()
+                .then_some(())
         });
     }
 
     /// Comes back at the same address.
     pub fn up(&mut self) {
-        let listener = clock::until("the provider's port", || TcpListener::bind(self.address).ok());
+        let listener = clock::until("the provider's port", || {
+            TcpListener::bind(self.address).ok()
+        });
         self.runtime = Some(serve(listener, self.inner.clone()));
     }
 
@@ -466,13 +470,19 @@ async fn authorize(
     }
     let mut answer = url::Url::parse(&redirect_uri).unwrap();
     let person = inner.signed_in.clone();
-    let disabled = inner.people.get(&person).is_none_or(|person| person.disabled);
+    let disabled = inner
+        .people
+        .get(&person)
+        .is_none_or(|person| person.disabled);
     let code = random();
     {
         let mut pairs = answer.query_pairs_mut();
         if disabled {
             pairs.append_pair("error", "access_denied");
-            pairs.append_pair("error_description", "User is not assigned to this application");
+            pairs.append_pair(
+                "error_description",
+                "User is not assigned to this application",
+            );
         } else {
             pairs.append_pair("code", &code);
         }
@@ -570,7 +580,10 @@ impl Inner {
             || code.redirect != get("redirect_uri")
             || code.challenge != challenge
         {
-            return oauth_error("invalid_grant", "client, redirect_uri or code_verifier differ");
+            return oauth_error(
+                "invalid_grant",
+                "client, redirect_uri or code_verifier differ",
+            );
         }
         let nonce = code.nonce.clone().filter(|_| !self.faults.no_nonce);
         let offline = code.scope.contains("offline_access") || self.habit == Habit::Google;
@@ -591,7 +604,11 @@ impl Inner {
             self.refresh.retain(|_, other| other.person != person);
             return oauth_error("invalid_grant", "the refresh token was used before");
         }
-        if self.people.get(&known.person).is_none_or(|person| person.disabled) {
+        if self
+            .people
+            .get(&known.person)
+            .is_none_or(|person| person.disabled)
+        {
             return oauth_error("invalid_grant", "User disabled");
         }
         let rotates = matches!(self.habit, Habit::Generic | Habit::Keycloak | Habit::Auth0);
@@ -715,8 +732,11 @@ impl Inner {
                 claims.insert("hd".into(), json!("example.com"));
             }
             Habit::Keycloak => {
-                let paths: Vec<String> =
-                    person.groups.iter().map(|group| format!("/{group}")).collect();
+                let paths: Vec<String> = person
+                    .groups
+                    .iter()
+                    .map(|group| format!("/{group}"))
+                    .collect();
                 claims.insert("azp".into(), json!(client));
                 claims.insert("typ".into(), json!("ID"));
                 claims.insert("sid".into(), json!("session"));

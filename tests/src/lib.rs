@@ -19,20 +19,20 @@
     reason = "support of tests: a panic here is a finding, and tests ask the system's clock"
 )]
 
-pub mod process;
-pub mod port;
-pub mod dir;
-pub mod clock;
-pub mod world;
-pub mod http;
-pub mod wire;
-pub mod idp;
-pub mod op;
+pub mod agent;
 pub mod browser;
 pub mod ca;
 pub mod client;
-pub mod sshd;
-pub mod agent;
-pub mod keygen;
+pub mod clock;
+pub mod dir;
 pub mod expect;
+pub mod http;
+pub mod idp;
+pub mod keygen;
 pub mod lab;
+pub mod op;
+pub mod port;
+pub mod process;
+pub mod sshd;
+pub mod wire;
+pub mod world;

@@ -110,7 +110,13 @@ impl Plan {
                 principals = principals.display(),
             );
             fs::write(&config, text).unwrap();
-            world.run("/usr/sbin/sshd").arg("-t").arg("-f").arg(&config).go().ok();
+            world
+                .run("/usr/sbin/sshd")
+                .arg("-t")
+                .arg("-f")
+                .arg(&config)
+                .go()
+                .ok();
             let mut child = world
                 .run("/usr/sbin/sshd")
                 .args(["-D", "-e", "-f"])
@@ -183,6 +189,9 @@ impl Sshd {
     /// The line that `known_hosts` needs for it.
     pub fn known_host(&self) -> String {
         let key = fs::read_to_string(self.folder.join("host_key.pub")).unwrap();
-        format!("[{}]:{},[{}]:{} {key}", self.name, self.port, self.address, self.port)
+        format!(
+            "[{}]:{},[{}]:{} {key}",
+            self.name, self.port, self.address, self.port
+        )
     }
 }

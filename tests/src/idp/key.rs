@@ -19,7 +19,9 @@ pub struct SigningKey {
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SigningKey").field("kid", &self.kid).finish()
+        f.debug_struct("SigningKey")
+            .field("kid", &self.kid)
+            .finish()
     }
 }
 
@@ -64,7 +66,10 @@ impl SigningKey {
             Curve::P384 => &signature::ECDSA_P384_SHA384_FIXED_SIGNING,
             Curve::P521 => &signature::ECDSA_P521_SHA512_FIXED_SIGNING,
         };
-        SigningKey::new(kid, Pair::Ec(EcdsaKeyPair::generate(algorithm).unwrap(), curve))
+        SigningKey::new(
+            kid,
+            Pair::Ec(EcdsaKeyPair::generate(algorithm).unwrap(), curve),
+        )
     }
 
     /// Ed25519.
@@ -95,12 +100,8 @@ impl SigningKey {
         let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let mut jwk = match &*self.pair {
             Pair::Rsa(pair) => {
-                let public = pair.public_key();
-                json!({
-                    "kty": "RSA",
-                    "n": encode(public.modulus().big_endian_without_leading_zero()),
-                    "e": encode(public.exponent().big_endian_without_leading_zero()),
-                })
+                let (modulus, exponent) = rsa_numbers(pair.public_key().as_ref());
+                json!({ "kty": "RSA", "n": encode(modulus), "e": encode(exponent) })
             }
             Pair::Ec(pair, curve) => {
                 let point = &pair.public_key().as_ref()[1..];
@@ -145,11 +146,39 @@ impl SigningKey {
                     _ => &signature::RSA_PKCS1_SHA256,
                 };
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(encoding, &random, message, &mut signature).unwrap();
+                pair.sign(encoding, &random, message, &mut signature)
+                    .unwrap();
                 signature
             }
             Pair::Ec(pair, _) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
             Pair::Ed(pair) => pair.sign(message).as_ref().to_vec(),
         }
     }
+}
+
+/// Modulus and exponent of an RFC 8017 `RSAPublicKey`: `30 len (02 len n) (02 len e)`.
+fn rsa_numbers(der: &[u8]) -> (&[u8], &[u8]) {
+    let (whole, _) = element(der);
+    let (modulus, rest) = element(whole);
+    let (exponent, _) = element(rest);
+    (without_sign(modulus), without_sign(exponent))
+}
+
+/// Content of the first DER element, and what follows it.
+fn element(der: &[u8]) -> (&[u8], &[u8]) {
+    let first = usize::from(der[1]);
+    let (length, head) = if first < 0x80 {
+        (first, 2)
+    } else {
+        let bytes = first - 0x80;
+        let length = der[2..2 + bytes]
+            .iter()
+            .fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+        (length, 2 + bytes)
+    };
+    (&der[head..head + length], &der[head + length..])
+}
+
+fn without_sign(number: &[u8]) -> &[u8] {
+    number.strip_prefix(&[0]).unwrap_or(number)
 }

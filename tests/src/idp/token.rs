@@ -21,8 +21,7 @@ pub struct Token {
 impl Token {
     /// A token of this key with these claims.
     pub fn new(key: &SigningKey, claims: Map<String, Value>) -> Self {
-        let Value::Object(header) =
-            json!({ "alg": key.algorithm(), "kid": key.kid, "typ": "JWT" })
+        let Value::Object(header) = json!({ "alg": key.algorithm(), "kid": key.kid, "typ": "JWT" })
         else {
             unreachable!("an object");
         };
@@ -81,9 +80,8 @@ impl Token {
 
     /// What is signed: `header.claims`.
     pub fn signing_input(&self) -> String {
-        let encode = |map: &Map<String, Value>| {
-            URL_SAFE_NO_PAD.encode(serde_json::to_string(map).unwrap())
-        };
+        let encode =
+            |map: &Map<String, Value>| URL_SAFE_NO_PAD.encode(serde_json::to_string(map).unwrap());
         format!("{}.{}", encode(&self.header), encode(&self.claims))
     }
 
