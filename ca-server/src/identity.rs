@@ -11,17 +11,31 @@ use std::sync::Arc;
 
 use jit_ssh_api::binding::Salt;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::time::Timestamp;
 
+mod binding;
+pub mod claims;
 pub mod fetch;
 pub mod issuer;
+pub mod json;
+pub mod keys;
 pub mod provider;
+pub mod token;
 
+pub use claims::ClaimError;
 pub use fetch::{FetchClient, FetchError};
 pub use issuer::{Algorithm, CanSay, ClientConfig, GroupsSource, IssuerConfig, IssuerConfigError};
-pub use provider::Preset;
+pub use keys::KeySetError;
+pub use provider::{Preset, ProviderError};
+pub use token::{SignatureError, TokenError};
+
+use claims::Standard;
+use fetch::{Published, Source};
+use keys::{Key, KeySet};
+use provider::Profile;
+use token::Token;
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
@@ -232,64 +246,313 @@ pub enum Reachability {
 }
 
 /// All issuers with their keys; shared, built at load, keeps the keys of unchanged issuers.
+#[derive(Debug)]
 pub struct Identities {
-    issuers: BTreeMap<Issuer, Arc<IssuerConfig>>,
+    issuers: BTreeMap<Issuer, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    config: Arc<IssuerConfig>,
+    source: Arc<Source>,
 }
 
 impl Identities {
     /// Takes checked configurations; keys of issuers that `previous` had are kept.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the client is shared out to every issuer"
+    )]
     pub fn new(
         configs: Vec<IssuerConfig>,
-        _http: FetchClient,
-        _previous: Option<&Identities>,
+        http: FetchClient,
+        previous: Option<&Identities>,
     ) -> Self {
-        let issuers = configs
-            .into_iter()
-            .map(|config| (config.issuer.clone(), Arc::new(config)))
-            .collect();
-        Identities { issuers }
+        let known = |config: IssuerConfig| {
+            let issuer = config.issuer.clone();
+            let source = Source::new(issuer.clone(), http.clone());
+            if let Some(before) = previous.and_then(|previous| previous.issuers.get(&issuer)) {
+                source.inherit(&before.source);
+            }
+            (
+                issuer,
+                Known {
+                    config: Arc::new(config),
+                    source: Arc::new(source),
+                },
+            )
+        };
+        Identities {
+            issuers: configs.into_iter().map(known).collect(),
+        }
+    }
+
+    /// With key sets given by hand; nothing is ever fetched. For tests and benchmarks.
+    pub fn with_keys(configs: Vec<(IssuerConfig, &str)>) -> Result<Self, KeySetError> {
+        let known = |(config, jwks): (IssuerConfig, &str)| -> Result<_, KeySetError> {
+            let issuer = config.issuer.clone();
+            let keys = KeySet::parse(jwks.as_bytes(), issuer.as_ref())?;
+            let source = Arc::new(Source::by_hand(issuer.clone(), keys));
+            Ok((
+                issuer,
+                Known {
+                    config: Arc::new(config),
+                    source,
+                },
+            ))
+        };
+        Ok(Identities {
+            issuers: configs.into_iter().map(known).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Judges a token that is to open a login; the issuer is the one that `iss` names exactly.
     pub async fn verify_opening(
         &self,
-        _open: Opening<'_>,
-        _now: Timestamp,
+        opening: Opening<'_>,
+        now: Timestamp,
     ) -> Result<VerifiedToken, IdentityError> {
-        Err(IdentityError::UnknownIssuer)
+        let token = Token::parse(opening.id_token)?;
+        let known = self.known(&token)?;
+        let nonce = binding::expected(&opening);
+        let bound = |standard: &Standard<'_>| standard.bound_to(&nonce);
+        known.verify(&token, opening.access_token, bound, now).await
     }
 
-    /// Judges a refreshed token of a live login.
+    /// Judges a refreshed token of a live login: the same person, client and key, and newer.
     pub async fn verify_refresh(
         &self,
-        _refresh: Refresh<'_>,
-        _now: Timestamp,
+        refresh: Refresh<'_>,
+        now: Timestamp,
     ) -> Result<VerifiedToken, IdentityError> {
-        Err(IdentityError::UnknownIssuer)
+        let token = Token::parse(refresh.id_token)?;
+        let known = self.known(&token)?;
+        let bound = |standard: &Standard<'_>| standard.bound_to_login(refresh.nonce);
+        let verified = known
+            .verify(&token, refresh.access_token, bound, now)
+            .await?;
+        let identity = &verified.identity;
+        if identity.issuer.as_ref() != refresh.issuer {
+            return Err(RefreshError::OtherIssuer.into());
+        }
+        if identity.client_id != refresh.client_id {
+            return Err(RefreshError::OtherClient.into());
+        }
+        if identity.subject.as_ref() != refresh.subject || identity.person != refresh.person {
+            return Err(RefreshError::OtherPerson.into());
+        }
+        // Some providers hand out the first token again (IDPS.md D15): that is no fresh word.
+        if identity.issued_at <= refresh.last_issued_at
+            || verified.token_id == refresh.last_token_id
+        {
+            return Err(RefreshError::NotNewer.into());
+        }
+        Ok(verified)
     }
 
     /// All issuers, in the order of their names.
     pub fn issuers(&self) -> impl Iterator<Item = &Arc<IssuerConfig>> {
-        self.issuers.values()
+        self.issuers.values().map(|known| &known.config)
     }
 
     /// Whether an issuer answers; asks it, at most every few seconds.
-    pub async fn reachable(&self, _issuer: &str, _now: Timestamp) -> Reachability {
-        Reachability::Reachable
+    pub async fn reachable(&self, issuer: &str, now: Timestamp) -> Reachability {
+        match self.issuers.get(issuer) {
+            Some(known) => known.source.reachable(now).await,
+            None => Reachability::Reachable,
+        }
     }
 
-    /// Fetches discovery and keys of every issuer, so that the first sign-in need not wait.
-    pub async fn warm(&self, _now: Timestamp) {}
+    /// Fetches discovery and keys of every issuer, so that the first sign-in need not wait. A
+    /// failure is no error here: it is logged, and met again at the first sign-in.
+    pub async fn warm(&self, now: Timestamp) {
+        for known in self.issuers.values() {
+            if let Err(error) = known.source.keys(now).await {
+                tracing::warn!(issuer = %known.config.issuer, %error, "cannot reach the issuer yet");
+            }
+        }
+    }
+
+    /// The issuer that a token says it is from, if it is one of ours, byte for byte (A9).
+    fn known(&self, token: &Token<'_>) -> Result<&Known, IdentityError> {
+        let issuer = claims::issuer(&token.claims)?;
+        self.issuers.get(issuer).ok_or(IdentityError::UnknownIssuer)
+    }
 }
 
-/// Why a token is not accepted. What a person may read is the `Display`; it names no secret.
+impl Known {
+    /// Everything that holds for every token, in the order in which it is believed.
+    async fn verify(
+        &self,
+        token: &Token<'_>,
+        access_token: Option<&str>,
+        bound: impl FnOnce(&Standard<'_>) -> Result<(), ClaimError>,
+        now: Timestamp,
+    ) -> Result<VerifiedToken, IdentityError> {
+        let config = &self.config;
+        let audience = claims::audience(&token.claims)?;
+        let client = config.client(audience).ok_or(ClaimError::Audience)?;
+        let published = self.signed(token, &client.id, now).await?;
+        let standard = Standard::judge(&token.claims, config, &client.id, now)?;
+        bound(&standard)?;
+        let userinfo = match (config.groups.is_userinfo(), access_token) {
+            (false, _) => None,
+            (true, None) => return Err(AccessTokenError::Missing.into()),
+            (true, Some(access_token)) => {
+                let key = published
+                    .keys
+                    .candidates(token.key_id.as_deref(), token.algorithm);
+                same_access_token(&token.claims, access_token, token.algorithm, key.first())?;
+                Some(
+                    self.userinfo(&published, access_token, standard.subject, now)
+                        .await?,
+                )
+            }
+        };
+        let profile = Profile::read(&token.claims, userinfo.as_ref(), config)?;
+        let token_id = match standard.id {
+            Some(id) if id.len() <= MAX_TOKEN_ID => id.to_owned(),
+            _ => token.digest(),
+        };
+        let snapshot = Snapshot {
+            issuer: config.issuer.clone(),
+            client_id: client.id.clone(),
+            subject: Subject::new(standard.subject),
+            person: profile.person,
+            email: profile.email,
+            groups: profile.groups,
+            acr: standard.acr.map(str::to_owned),
+            auth_time: standard.auth_time,
+            issued_at: standard.issued_at,
+            expires: standard.expires,
+            amr: standard.amr,
+            acrs: standard.acrs,
+            claims: profile.claims,
+        };
+        Ok(VerifiedToken {
+            identity: VerifiedIdentity(snapshot),
+            nonce: standard.nonce.map(str::to_owned),
+            token_id,
+            issuer: Arc::clone(config),
+        })
+    }
+
+    /// The signature holds under a key that the issuer publishes now; a key that we do not know yet
+    /// is looked for once (A11).
+    async fn signed(
+        &self,
+        token: &Token<'_>,
+        client_id: &str,
+        now: Timestamp,
+    ) -> Result<Arc<Published>, IdentityError> {
+        let unavailable = |cause| IdentityError::Unavailable {
+            issuer: self.config.issuer.clone(),
+            cause,
+        };
+        let published = self.source.keys(now).await.map_err(unavailable)?;
+        let check = |published: &Published| {
+            let keys = published
+                .keys
+                .candidates(token.key_id.as_deref(), token.algorithm);
+            token.verify(&self.config, client_id, keys, now)
+        };
+        let first = match check(&published) {
+            Ok(()) => return Ok(published),
+            Err(error) => error,
+        };
+        // Without a name, another key than the ones we know shows only by a signature that fails.
+        let may_be_newer = match first {
+            SignatureError::UnknownKey => true,
+            SignatureError::Signature => token.key_id.is_none(),
+            _ => false,
+        };
+        if may_be_newer && let Some(newer) = self.source.keys_beyond(&published, now).await {
+            check(&newer)?;
+            return Ok(newer);
+        }
+        Err(first.into())
+    }
+
+    /// Asked once, and about the same person (OpenID Connect Core 1.0 §5.3.2).
+    async fn userinfo(
+        &self,
+        published: &Published,
+        access_token: &str,
+        subject: &str,
+        now: Timestamp,
+    ) -> Result<Map<String, Value>, IdentityError> {
+        let userinfo = match self.source.userinfo(published, access_token, now).await {
+            Ok(userinfo) => userinfo,
+            Err(FetchError::Refused(status)) => {
+                return Err(AccessTokenError::Refused(status).into());
+            }
+            Err(cause) => {
+                return Err(IdentityError::Unavailable {
+                    issuer: self.config.issuer.clone(),
+                    cause,
+                });
+            }
+        };
+        match userinfo.get("sub").and_then(Value::as_str) {
+            Some(found) if found == subject => Ok(userinfo),
+            _ => Err(AccessTokenError::OtherPerson.into()),
+        }
+    }
+}
+
+/// `at_hash`, where the token has one: the access token came with it (Core 1.0 §3.1.3.8).
+fn same_access_token(
+    claims: &Map<String, Value>,
+    access_token: &str,
+    algorithm: Algorithm,
+    key: Option<&Key>,
+) -> Result<(), AccessTokenError> {
+    let Some(at_hash) = claims.get("at_hash") else {
+        return Ok(());
+    };
+    let access_token = openidconnect::AccessToken::new(access_token.to_owned());
+    let expected = key
+        .and_then(|key| {
+            openidconnect::AccessTokenHash::from_token(&access_token, &algorithm, key).ok()
+        })
+        .ok_or(AccessTokenError::OtherToken)?;
+    if at_hash.as_str() == Some(expected.as_str()) {
+        Ok(())
+    } else {
+        Err(AccessTokenError::OtherToken)
+    }
+}
+
+/// Longest `jti` that is kept as it is.
+const MAX_TOKEN_ID: usize = 128;
+
+/// Why a token is not accepted. `Display` is for the person, and names no secret; [`Self::next`]
+/// says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
+    /// The caller: it is no token that we read.
+    #[error("the ID token is not accepted: {0}")]
+    Token(#[from] TokenError),
     /// The caller: it is from somebody that this CA does not believe.
-    #[error("the token is from an issuer that this CA does not know")]
+    #[error("the ID token is not accepted: it is from an issuer that this CA does not know")]
     UnknownIssuer,
+    /// The caller: nobody whom we believe signed it.
+    #[error("the ID token is not accepted: {0}")]
+    Signature(#[from] SignatureError),
+    /// The caller: its claims are not right for this, now.
+    #[error("the ID token is not accepted: {0}")]
+    Claim(#[from] ClaimError),
+    /// The caller: it does not go on with this login.
+    #[error("the refreshed ID token is not accepted: {0}")]
+    Refresh(#[from] RefreshError),
+    /// The caller: the access token beside it is not right.
+    #[error("the access token is not accepted: {0}")]
+    AccessToken(#[from] AccessTokenError),
+    /// The administrator of the identity provider: the token is genuine, but not enough.
+    #[error("your identity is not accepted: {0}")]
+    Provider(#[from] ProviderError),
     /// The IdP: it does not answer, and no keys of it are kept.
-    #[error("{issuer} cannot be reached")]
+    #[error("{issuer} cannot be asked: {cause}")]
     Unavailable {
         /// Which.
         issuer: Issuer,
@@ -298,3 +561,70 @@ pub enum IdentityError {
         cause: FetchError,
     },
 }
+
+/// Why a refreshed token does not go on with its login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RefreshError {
+    /// Another `iss`.
+    #[error("it is from another issuer than the login")]
+    OtherIssuer,
+    /// Another audience.
+    #[error("it is for another client than the login")]
+    OtherClient,
+    /// Another subject, or another person by the person's key.
+    #[error("it is another person's than the login")]
+    OtherPerson,
+    /// As old as the last one, or the last one itself.
+    #[error("it is not newer than the last one")]
+    NotNewer,
+}
+
+/// What is wrong with the access token beside an ID token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessTokenError {
+    /// The issuer's groups are at userinfo only.
+    #[error("it is missing, and the groups of this issuer are only to be had with it")]
+    Missing,
+    /// Not the one that came with the ID token (`at_hash`).
+    #[error("it is not the one that came with the ID token")]
+    OtherToken,
+    /// The userinfo endpoint refuses it.
+    #[error("the identity provider refuses it (status {0})")]
+    Refused(u16),
+    /// Userinfo is about somebody else.
+    #[error("it is another person's than the ID token")]
+    OtherPerson,
+}
+
+impl IdentityError {
+    /// What to do next, for the person.
+    pub fn next(&self) -> &'static str {
+        match self {
+            IdentityError::UnknownIssuer => {
+                "Sign in again with `jit-ssh login`, at an issuer that this CA names."
+            }
+            IdentityError::Claim(ClaimError::NotYet | ClaimError::InTheFuture(_)) => {
+                "Tell the CA's operator to compare its clock, and to look at `clock_offset`."
+            }
+            IdentityError::Token(_)
+            | IdentityError::Signature(_)
+            | IdentityError::Claim(_)
+            | IdentityError::Refresh(_)
+            | IdentityError::AccessToken(_) => "Sign in again with `jit-ssh login`.",
+            IdentityError::Provider(ProviderError::GroupsOverage) => {
+                "Ask the identity provider's administrator to assign app roles and to set \
+                 `groups_claim = \"roles\"` at the CA, or to emit only the groups assigned to the \
+                 application: docs/idp/entra.md says how."
+            }
+            IdentityError::Provider(_) => {
+                "Ask the identity provider's administrator: docs/idp says what each one must send."
+            }
+            IdentityError::Unavailable { .. } => {
+                "Wait a moment and try again; certificates that you have stay valid."
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
