@@ -7,10 +7,12 @@
 //! asks again, one request at a time and at most once a minute (A11). The hot path takes no lock.
 //! Sources: OpenID Connect Discovery 1.0 §4, RFC 9111 §5.2, IDPS.md §4.5.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use jit_ssh_connect::{Options, http_client};
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
@@ -19,42 +21,32 @@ use super::keys::{KeySet, KeySetError};
 use crate::identity::{Issuer, Reachability};
 use crate::time::Timestamp;
 
-/// The one HTTP client of this module; cheap to clone.
+/// The HTTP client of all our programs (no redirects, trust store, proxy: `jit-ssh-connect`), with
+/// this module's limits; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct FetchClient {
     /// Through a proxy where the environment names one.
     outside: reqwest::Client,
-    /// Loopback is never behind a proxy.
+    /// Loopback is never behind a proxy, and may do without TLS.
     loopback: reqwest::Client,
 }
 
 impl FetchClient {
-    /// With the system's trust store and the certificates of `extra_ca_pem`.
-    pub fn new(extra_ca_pem: Option<&[u8]>) -> Result<Self, FetchError> {
-        // Fails when one is installed already, which is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let build = |loopback: bool| {
-            let mut builder = reqwest::Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT_TIMEOUT)
-                .timeout(TIMEOUT)
-                .pool_max_idle_per_host(1)
-                .user_agent(concat!("jit-ssh-ca/", env!("CARGO_PKG_VERSION")));
-            if loopback {
-                builder = builder.no_proxy();
-            } else {
-                builder = builder.https_only(true);
-            }
-            for certificate in certificates(extra_ca_pem)? {
-                builder = builder.add_root_certificate(certificate);
-            }
-            builder
-                .build()
-                .map_err(|error| FetchError::Client(chain(&error)))
+    /// With the system's trust store and the CAs of these PEM files beside.
+    pub fn new(ca_files: &[PathBuf]) -> Result<Self, FetchError> {
+        let options = Options {
+            ca_files: ca_files.to_vec(),
+            user_agent: concat!("jit-ssh-ca/", env!("CARGO_PKG_VERSION")).to_owned(),
+            timeout: TIMEOUT,
+            max_answer: MAX_BYTES,
+        };
+        let client = |like: &str| {
+            let like = Url::parse(like).map_err(|error| FetchError::Client(error.to_string()))?;
+            http_client(&like, &options).map_err(|error| FetchError::Client(chain(&error)))
         };
         Ok(FetchClient {
-            outside: build(false)?,
-            loopback: build(true)?,
+            outside: client("https://idp.example.com")?,
+            loopback: client("http://127.0.0.1")?,
         })
     }
 
@@ -509,14 +501,6 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn certificates(pem: Option<&[u8]>) -> Result<Vec<reqwest::Certificate>, FetchError> {
-    match pem {
-        None => Ok(Vec::new()),
-        Some(pem) => reqwest::Certificate::from_pem_bundle(pem)
-            .map_err(|error| FetchError::Client(chain(&error))),
-    }
-}
-
 /// An error with its causes; reqwest's own text leaves them out.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -531,7 +515,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// Entra's set with its certificates is some 40 KiB.
 const MAX_BYTES: usize = 64 * 1024;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(5);
 const MIN_LIFE: Duration = Duration::from_secs(5 * 60);
 const MAX_LIFE: Duration = Duration::from_secs(60 * 60);
