@@ -1,0 +1,559 @@
+//! The ledger: what is about to be signed, and everything else that an auditor must find, recorded
+//! and durable before anybody acts on it.
+//!
+//! In: a [`CertificateToSign`] with its [`Context`]. Out: [`Recorded`], once the exact bytes are on
+//! the disk; the signer takes nothing else (invariant 1, A82). In the same transaction the login is
+//! opened, refreshed, or asked again whether it lives (invariant 4, A19), and its names are compared
+//! with those of other people (A22). No secret is ever handed to this module (invariant 9).
+//!
+//! Leaves and parts: `ledger/record.rs`; group commit: `ledger/writer.rs`; what auditors read:
+//! `ledger/list.rs`.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+
+use rand::rngs::StdRng;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::certificate::CertificateToSign;
+use crate::login::cache::LoginCache;
+use crate::login::{EndedBy, LiveLogin, LoginId};
+use crate::store::{DiskState, Store, StoreError, StoreOptions, guard, ledger as records};
+use crate::time::Timestamp;
+
+pub mod list;
+pub mod record;
+pub mod refusals;
+mod writer;
+
+use record::{Draft, Entry, Fact, Hash, Kind, LeafError, MAX_LEAF, Part, PartName};
+use refusals::{Counted, Refusals};
+use writer::{Class, Outcome, Who, Work, Write, Writer};
+
+/// Why something is not recorded, and so must not happen.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The caller: the login ended, or was never there.
+    #[error("the login has ended")]
+    LoginEnded,
+    /// The caller: the login moved on meanwhile; ask again without the token.
+    #[error("the login has a newer token than this")]
+    LoginChanged,
+    /// The caller: the token opened a login for another key.
+    #[error("the token was used with another key")]
+    TokenUsed,
+    /// The caller: another person has a live login with this key.
+    #[error("another person is signed in with this key")]
+    KeyInUse,
+    /// The operator: somebody else of that issuer came with this name before (A22).
+    #[error("the {kind} {name:?} belongs to another person of this issuer")]
+    NameTaken {
+        /// `email` or `username`.
+        kind: &'static str,
+        /// Which.
+        name: String,
+    },
+    /// Us: chance gave a serial twice (A35).
+    #[error("the serial was used before")]
+    SerialTaken,
+    /// Us: a leaf that cannot be written.
+    #[error(transparent)]
+    Leaf(#[from] LeafError),
+    /// The caller: later.
+    #[error("too many records are waiting for the disk")]
+    Overloaded,
+    /// The operator: no room for this.
+    #[error("the disk of the ledger is full")]
+    DiskFull,
+    /// The operator: a write failed so that nobody knows what is on the disk; start again.
+    #[error("the ledger has stopped after a fault")]
+    Stopped,
+    /// The operator: the store failed.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
+}
+
+impl From<StoreError> for LedgerError {
+    fn from(error: StoreError) -> Self {
+        if error.is_full() { LedgerError::DiskFull } else { LedgerError::Store(Arc::new(error)) }
+    }
+}
+
+/// What a certificate's record says beside the certificate.
+#[derive(Debug)]
+pub struct Context {
+    /// The login behind it.
+    pub login: LiveLogin,
+    /// The person's own account, where the role is on it.
+    pub username: Option<String>,
+    /// Request id.
+    pub request: String,
+    /// Where the request came from.
+    pub source: Option<IpAddr>,
+    /// Digest of the policy that decided.
+    pub policy: String,
+    /// The issuer could not be reached, and the role's `issuer_outage_grace` was used.
+    pub outage: bool,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A certificate whose bytes are durable in the ledger. Only [`Ledger::record`] makes one.
+#[derive(Debug)]
+pub struct Recorded {
+    certificate: CertificateToSign,
+    index: u64,
+}
+
+impl Recorded {
+    /// What was recorded.
+    pub fn certificate(&self) -> &CertificateToSign {
+        &self.certificate
+    }
+
+    /// Gives it to the signer.
+    pub fn into_certificate(self) -> CertificateToSign {
+        self.certificate
+    }
+
+    /// Place in the ledger.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// For tests of the signer: not in any ledger.
+    #[cfg(test)]
+    pub(crate) fn for_test(certificate: CertificateToSign) -> Self {
+        Recorded { certificate, index: 0 }
+    }
+}
+
+/// To whom something was refused.
+#[derive(Clone, Debug)]
+pub enum RefusedTo<'a> {
+    /// A login; what is pending of it is written all the same.
+    Login(&'a LiveLogin),
+    /// Somebody with a verified token, to whom no login was given.
+    Person(&'a crate::identity::Snapshot),
+}
+
+/// A refusal to a known person.
+#[derive(Clone, Debug)]
+pub struct Refused<'a> {
+    /// To whom.
+    pub to: RefusedTo<'a>,
+    /// The first rule against it, or the kind of the error.
+    pub rule: &'a str,
+    /// The role that was meant, if it is one of the policy's.
+    pub role: Option<&'a str>,
+    /// The sentence that the person read.
+    pub reason: &'a str,
+    /// What they asked, as they wrote it.
+    pub asked: Value,
+    /// Digest of the policy that decided.
+    pub policy: &'a str,
+    /// Request id.
+    pub request: &'a str,
+    /// Where the request came from.
+    pub source: Option<IpAddr>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// Who used a right at the CA.
+#[derive(Clone, Debug)]
+pub enum Actor {
+    /// The data folder's owner, over the socket.
+    Local {
+        /// User id.
+        uid: u32,
+    },
+    /// A person.
+    Login(LiveLogin),
+}
+
+/// The ledger of one CA.
+pub struct Ledger {
+    store: Arc<Store>,
+    writer: Writer,
+    cache: Arc<LoginCache>,
+    refusals: Mutex<Refusals>,
+    rng: Mutex<StdRng>,
+}
+
+impl Ledger {
+    /// Opens the store and starts its writer. Salts come from `rng`.
+    pub fn open(options: StoreOptions, rng: StdRng) -> Result<Arc<Ledger>, StoreError> {
+        let store = Arc::new(Store::open(options)?);
+        let cache = Arc::new(LoginCache::default());
+        let writer = Writer::start(&store, &cache)?;
+        Ok(Arc::new(Ledger {
+            store,
+            writer,
+            cache,
+            refusals: Mutex::default(),
+            rng: Mutex::new(rng),
+        }))
+    }
+
+    /// Records the exact bytes that are to be signed; durable on return. If the caller goes away
+    /// before that, the record may be there, and nothing is signed.
+    pub async fn record(
+        &self,
+        certificate: CertificateToSign,
+        context: Context,
+    ) -> Result<Recorded, LedgerError> {
+        let Context { login, username, request, source, policy, outage, now } = context;
+        let details = json!({
+            "key": certificate.key_fingerprint(),
+            "key_id": certificate.key_id(),
+            "principals": certificate.principals(),
+            "source": source,
+            "username": username,
+        });
+        let serial = certificate.serial();
+        let entry = self
+            .draft(Kind::Certificate, now)
+            .fact("login", login.id.to_string())
+            .fact("outage", outage)
+            .fact("policy", policy)
+            .fact("request", request)
+            .fact("role", certificate.role())
+            .fact("serial", serial.to_string())
+            .fact("tbs_sha256", Hash::of(certificate.to_be_signed()).to_string())
+            .fact("valid_after", certificate.valid_after())
+            .fact("valid_before", certificate.valid_before())
+            .identity(login.commitment)
+            .part(self.raw(PartName::ToBeSigned, certificate.to_be_signed().to_vec()))
+            .part(self.part(PartName::Details, &details)?)
+            .finish()?;
+        let outcome = self
+            .writer
+            .write(Write {
+                now,
+                class: Class::Issuing,
+                who: Who::Login { login, username },
+                work: Work::Certificate { entry, serial },
+            })
+            .await?;
+        match outcome.index {
+            Some(index) => Ok(Recorded { certificate, index }),
+            None => Err(LedgerError::Stopped),
+        }
+    }
+
+    /// Writes what is pending of a login, where no certificate does.
+    pub async fn record_login(&self, login: &LiveLogin, now: Timestamp) -> Result<(), LedgerError> {
+        let who = Who::Login { login: login.clone(), username: None };
+        self.write(now, Class::Issuing, who, Work::LoginOnly).await.map(drop)
+    }
+
+    /// Records a refusal, or counts it when this person had too many; writes what is pending of
+    /// the login in any case.
+    pub async fn record_refused(&self, refused: Refused<'_>) -> Result<(), LedgerError> {
+        let now = refused.now;
+        let (who, person, commitment) = match refused.to {
+            RefusedTo::Login(login) => (
+                Who::Login { login: login.clone(), username: None },
+                &login.identity.person,
+                Some(login.commitment),
+            ),
+            RefusedTo::Person(snapshot) => (
+                Who::Person {
+                    issuer: snapshot.issuer.to_string(),
+                    subject: snapshot.subject.to_string(),
+                    person: snapshot.person.clone(),
+                },
+                &snapshot.person,
+                None,
+            ),
+        };
+        if !guard(&self.refusals).admit(person, now) {
+            return match who {
+                Who::Login { .. } => {
+                    self.write(now, Class::Issuing, who, Work::LoginOnly).await.map(drop)
+                }
+                Who::Person { .. } | Who::Nobody => Ok(()),
+            };
+        }
+        let details = json!({
+            "asked": bounded(refused.asked),
+            "reason": clip(refused.reason),
+            "source": refused.source,
+        });
+        let mut draft = self
+            .draft(Kind::Refused, now)
+            .fact("policy", refused.policy)
+            .fact("request", refused.request)
+            .fact("rule", refused.rule)
+            .part(self.part(PartName::Details, &details)?);
+        if let Some(role) = refused.role {
+            draft = draft.fact("role", role);
+        }
+        match (&who, commitment) {
+            (Who::Login { login, .. }, Some(commitment)) => {
+                draft = draft.fact("login", login.id.to_string()).identity(commitment);
+            }
+            _ => {
+                if let RefusedTo::Person(snapshot) = refused.to {
+                    draft = draft.part(self.part(PartName::Identity, snapshot)?);
+                }
+            }
+        }
+        self.write(now, Class::Ordinary, who, Work::Record(draft.finish()?)).await.map(drop)
+    }
+
+    /// Counts a refusal to a caller that is not known: one summary a minute tells of them all.
+    pub fn count_refused(&self, reason: &'static str, now: Timestamp) {
+        guard(&self.refusals).count_stranger(reason, now);
+    }
+
+    /// Writes the summary of what was only counted, once a minute at most. To be called every few
+    /// seconds.
+    pub async fn tick(&self, now: Timestamp) -> Result<(), LedgerError> {
+        let due = guard(&self.refusals).due(now);
+        self.summarise(due, now).await
+    }
+
+    /// Writes what was only counted so far, before the process ends.
+    pub async fn flush(&self, now: Timestamp) -> Result<(), LedgerError> {
+        let rest = guard(&self.refusals).rest();
+        self.summarise(rest, now).await
+    }
+
+    async fn summarise(&self, counted: Option<Counted>, now: Timestamp) -> Result<(), LedgerError> {
+        let Some(counted) = counted else { return Ok(()) };
+        let people: u64 = counted.people.values().sum();
+        let strangers: u64 = counted.strangers.values().sum();
+        let details = json!({ "people": counted.people, "strangers": counted.strangers });
+        let entry = self
+            .draft(Kind::RefusedSummary, now)
+            .fact("people", people)
+            .fact("since", counted.since.unwrap_or(now).millis())
+            .fact("strangers", strangers)
+            .part(self.part(PartName::Details, &details)?)
+            .finish()?;
+        let written = self.write(now, Class::Ordinary, Who::Nobody, Work::Record(entry)).await;
+        if written.is_err() {
+            guard(&self.refusals).put_back(counted);
+        }
+        written.map(drop)
+    }
+
+    /// A certificate was recorded and then not signed.
+    pub async fn record_signing_failed(
+        &self,
+        index: u64,
+        serial: u64,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let entry = self
+            .draft(Kind::SigningFailed, now)
+            .fact("reason", clip(reason))
+            .fact("record", index)
+            .fact("serial", serial.to_string())
+            .finish()?;
+        self.write(now, Class::Issuing, Who::Nobody, Work::Record(entry)).await.map(drop)
+    }
+
+    /// Somebody used a right: what they did (`audit`, `policy-explain` …), with what.
+    pub async fn record_admin(
+        &self,
+        actor: &Actor,
+        action: &'static str,
+        with: Value,
+        request: &str,
+        source: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let details = json!({ "source": source, "with": bounded(with) });
+        let draft = self
+            .draft(Kind::Admin, now)
+            .fact("action", action)
+            .fact("request", request)
+            .part(self.part(PartName::Details, &details)?);
+        let (who, draft) = match actor {
+            Actor::Local { uid } => (Who::Nobody, draft.fact("by", format!("local:{uid}"))),
+            Actor::Login(login) => (
+                Who::Login { login: login.clone(), username: None },
+                draft.fact("login", login.id.to_string()).identity(login.commitment),
+            ),
+        };
+        let work = Work::Record(draft.finish()?);
+        self.write(now, Class::Issuing, who, work).await.map(drop)
+    }
+
+    /// The policy that is in force now; recorded only where it differs from the last.
+    pub async fn record_policy(
+        &self,
+        digest: &str,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        if self.policy_in_force().await?.is_some_and(|(last, _)| last == digest) {
+            return Ok(());
+        }
+        let entry = self.draft(Kind::Policy, now).fact("policy", digest).finish()?;
+        let work = Work::Policy { entry, digest: digest.to_owned(), text: text.to_owned() };
+        self.write(now, Class::Issuing, Who::Nobody, work).await.map(drop)
+    }
+
+    /// Digest of the last recorded policy, and since when it is in force.
+    pub async fn policy_in_force(&self) -> Result<Option<(String, Timestamp)>, LedgerError> {
+        let last = self.store.read(|connection| records::last_of(connection, Kind::Policy)).await?;
+        let Some(row) = last else { return Ok(None) };
+        match record::Leaf::decode(&row.leaf)?.facts.get("policy") {
+            Some(Fact::Text(digest)) => Ok(Some((digest.clone(), row.time))),
+            _ => Err(StoreError::Damaged("a policy's record has no digest").into()),
+        }
+    }
+
+    /// The text of a policy that was once in force.
+    pub async fn policy_text(&self, digest: &str) -> Result<Option<String>, LedgerError> {
+        let digest = digest.to_owned();
+        Ok(self.store.read(move |connection| records::policy(connection, &digest)).await?)
+    }
+
+    /// The signed key set that is in force now; recorded only where it differs from the last.
+    pub async fn record_key_set(
+        &self,
+        epoch: u64,
+        number: u64,
+        signed: &str,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let sha256 = Hash::of(signed.as_bytes());
+        let entry = self
+            .draft(Kind::KeySet, now)
+            .fact("key_set_epoch", epoch)
+            .fact("number", number)
+            .fact("sha256", sha256.to_string())
+            .part(self.raw(PartName::Details, signed.as_bytes().to_vec()))
+            .finish()?;
+        let work = Work::KeySet { entry, sha256 };
+        self.write(now, Class::Issuing, Who::Nobody, work).await.map(drop)
+    }
+
+    /// Lets somebody else of that issuer have an e-mail address or user name from now on: how an
+    /// operator enrols a person anew whose old account at the issuer is gone (A22). False if nobody
+    /// had it.
+    pub async fn free_name(
+        &self,
+        issuer: &str,
+        kind: &'static str,
+        name: &str,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<bool, LedgerError> {
+        let details = json!({ "by": by, "issuer": issuer, "kind": kind, "name": name });
+        let entry = self
+            .draft(Kind::Admin, now)
+            .fact("action", "free-name")
+            .part(self.part(PartName::Details, &details)?)
+            .finish()?;
+        let work = Work::FreeName {
+            issuer: issuer.to_owned(),
+            kind,
+            name: name.to_owned(),
+            entry,
+        };
+        let outcome = self.write(now, Class::Ending, Who::Nobody, work).await?;
+        Ok(outcome.index.is_some())
+    }
+
+    /// How full the disk is, for `/readyz`.
+    pub fn disk(&self) -> DiskState {
+        self.store.disk()
+    }
+
+    /// Whether it still writes, for `/readyz`.
+    pub fn is_writing(&self) -> bool {
+        self.writer.is_writing()
+    }
+
+    /// The epoch of all records until the next restore.
+    pub fn epoch(&self) -> u64 {
+        self.store.epoch()
+    }
+
+    /// The store beneath, for listing and backup.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    pub(crate) fn cache(&self) -> &LoginCache {
+        &self.cache
+    }
+
+    /// `None` if there is no such login; else when it ended, now or before.
+    pub(crate) async fn end_login(
+        &self,
+        id: LoginId,
+        by: &EndedBy,
+        request: &str,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, LedgerError> {
+        let draft = self
+            .draft(Kind::LoginEnded, now)
+            .fact("login", id.to_string())
+            .fact("request", request);
+        let draft = match by {
+            EndedBy::Owner => draft.fact("reason", "logout"),
+            EndedBy::Admin(who) => draft
+                .fact("reason", "admin")
+                .part(self.part(PartName::Details, &json!({ "by": clip(who) }))?),
+        };
+        let work = Work::End { id, entry: draft.finish()? };
+        let outcome = self.write(now, Class::Ending, Who::Nobody, work).await?;
+        Ok(outcome.ended)
+    }
+
+    /// A part of JSON, with a fresh salt.
+    pub(crate) fn part(
+        &self,
+        name: PartName,
+        value: &impl Serialize,
+    ) -> Result<Part, LedgerError> {
+        let bytes = serde_json::to_vec(value).map_err(|_| LeafError::Malformed)?;
+        Ok(self.raw(name, bytes))
+    }
+
+    fn raw(&self, name: PartName, bytes: Vec<u8>) -> Part {
+        Part::new(name, bytes, &mut *guard(&self.rng))
+    }
+
+    fn draft(&self, kind: Kind, now: Timestamp) -> Draft {
+        Draft::new(kind, self.store.epoch(), now)
+    }
+
+    async fn write(
+        &self,
+        now: Timestamp,
+        class: Class,
+        who: Who,
+        work: Work,
+    ) -> Result<Outcome, LedgerError> {
+        self.writer.write(Write { now, class, who, work }).await
+    }
+}
+
+/// Text of a stranger, short enough for a record.
+fn clip(text: &str) -> String {
+    text.chars().take(LONGEST_TEXT).collect()
+}
+
+/// A value of a stranger, small enough for a record; else only its size.
+fn bounded(value: Value) -> Value {
+    let size = value.to_string().len();
+    if size <= MAX_LEAF {
+        return value;
+    }
+    Value::Object(Map::from_iter([("too_long".to_owned(), json!(size))]))
+}
+
+const LONGEST_TEXT: usize = 500;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Attempts on the ledger and on logins, through their public functions.

@@ -1,0 +1,563 @@
+//! The one writer: a thread with the one connection that writes, and group commit.
+//!
+//! In: [`Write`]s over a channel. Out: an [`Outcome`] for each, once it is durable. What waits while
+//! one commit is on its way to the disk goes into the next; nobody waits to fill a batch. Keeps
+//! invariants 1 and 4: everything that must still hold is asked again here, in the same transaction.
+//!
+//! Within a batch a write is checked whole before its first row changes, so a refused one leaves
+//! nothing behind; a fault of the store undoes the batch.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::LedgerError;
+use super::record::{Draft, Entry, Hash, Kind};
+use crate::login::cache::LoginCache;
+use crate::login::{Change, LiveLogin, LoginId};
+use crate::store::ledger::{self as records, Found};
+use crate::store::logins::{self, LoginRow};
+use crate::store::{DiskState, Head, Store, StoreError};
+use crate::time::Timestamp;
+
+/// What is written even when the disk is nearly full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// What ends or revokes something: always.
+    Ending,
+    /// Certificates and keys: may use the reserve.
+    Issuing,
+    /// Everything else: stops at the reserve.
+    Ordinary,
+}
+
+/// One write: all of it, or nothing.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) now: Timestamp,
+    pub(crate) class: Class,
+    pub(crate) who: Who,
+    pub(crate) work: Work,
+}
+
+/// Whom a write is about.
+#[derive(Debug)]
+pub(crate) enum Who {
+    /// Nobody in particular.
+    Nobody,
+    /// A login, which must live, and whose pending change is written first.
+    Login { login: LiveLogin, username: Option<String> },
+    /// A person without a login.
+    Person { issuer: String, subject: String, person: String },
+}
+
+/// What is written.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Nothing beside the login's change.
+    LoginOnly,
+    /// A certificate that is about to be signed.
+    Certificate { entry: Entry, serial: u64 },
+    /// Any other record.
+    Record(Entry),
+    /// The end of a login.
+    End { id: LoginId, entry: Entry },
+    /// A policy in force.
+    Policy { entry: Entry, digest: String, text: String },
+    /// A key set in force, unless it was the last one already.
+    KeySet { entry: Entry, sha256: Hash },
+    /// A name that somebody else may have from now on.
+    FreeName { issuer: String, kind: &'static str, name: String, entry: Entry },
+}
+
+/// What became of a write.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    /// Index of the record that was asked for.
+    pub(crate) index: Option<u64>,
+    /// When the login ended, for [`Work::End`].
+    pub(crate) ended: Option<Timestamp>,
+}
+
+/// A handle on the thread.
+pub(crate) struct Writer {
+    sender: Option<mpsc::Sender<Job>>,
+    writing: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Job {
+    write: Write,
+    reply: oneshot::Sender<Result<Outcome, LedgerError>>,
+}
+
+impl Writer {
+    /// Starts the thread on the store's writing connection.
+    pub(crate) fn start(store: &Arc<Store>, cache: &Arc<LoginCache>) -> Result<Self, StoreError> {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let writing = Arc::new(AtomicBool::new(true));
+        let mut task = Task {
+            writing: Arc::clone(&writing),
+            connection: store.take_writer()?,
+            store: Arc::clone(store),
+            cache: Arc::clone(cache),
+        };
+        let thread = std::thread::Builder::new()
+            .name("ledger".into())
+            .spawn(move || task.run(receiver))
+            .map_err(|cause| StoreError::File { path: store.path().to_owned(), cause })?;
+        Ok(Writer { sender: Some(sender), writing, thread: Some(thread) })
+    }
+
+    /// Whether it still writes: false after a fault.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writing.load(Ordering::Relaxed)
+    }
+
+    /// Durable on return. A caller that goes away meanwhile changes nothing.
+    pub(crate) async fn write(&self, write: Write) -> Result<Outcome, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        let sender = self.sender.as_ref().ok_or(LedgerError::Stopped)?;
+        sender.try_send(Job { write, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => LedgerError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => LedgerError::Stopped,
+        })?;
+        answer.await.map_err(|_| LedgerError::Stopped)?
+    }
+}
+
+impl Drop for Writer {
+    /// Waits for the last commit: what was taken is written.
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Task {
+    connection: Connection,
+    store: Arc<Store>,
+    cache: Arc<LoginCache>,
+    /// After a failed sync nobody knows what is on the disk: nothing is written until a restart,
+    /// which reads it again.
+    writing: Arc<AtomicBool>,
+}
+
+/// A job with what came of it, and what to tell the cache.
+type Done = (oneshot::Sender<Result<Outcome, LedgerError>>, Result<Outcome, LedgerError>);
+
+impl Task {
+    fn run(&mut self, mut jobs: mpsc::Receiver<Job>) {
+        while let Some(first) = jobs.blocking_recv() {
+            let mut replies: Vec<Done> = Vec::new();
+            let mut committed = Vec::new();
+            let result = if self.writing.load(Ordering::Relaxed) {
+                self.batch(first, &mut jobs, &mut replies, &mut committed)
+            } else {
+                replies.push((first.reply, Err(LedgerError::Stopped)));
+                Ok(())
+            };
+            match result {
+                Ok(()) => {
+                    for news in committed {
+                        news.tell(&self.cache);
+                    }
+                    // Dying here: the records are there, nobody has heard of them, no signature
+                    // was made. A certificate's record without a signature harms nobody; a login
+                    // is found again by its token.
+                    for (reply, outcome) in replies {
+                        let _ = reply.send(outcome);
+                    }
+                }
+                Err(fault) => {
+                    // The batch is undone, for everybody in it.
+                    self.writing.store(fault.is_full(), Ordering::Relaxed);
+                    let fault = LedgerError::from(fault);
+                    tracing::error!(
+                        error = &fault as &dyn std::error::Error,
+                        "the ledger cannot write"
+                    );
+                    for (reply, _) in replies {
+                        let _ = reply.send(Err(fault.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn batch(
+        &mut self,
+        first: Job,
+        jobs: &mut mpsc::Receiver<Job>,
+        replies: &mut Vec<Done>,
+        committed: &mut Vec<News>,
+    ) -> Result<(), StoreError> {
+        let disk = self.store.disk();
+        let epoch = self.store.epoch();
+        let mut next = Some(first);
+        let started = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = match started {
+            Ok(transaction) => transaction,
+            Err(error) => {
+                replies.extend(next.map(|job: Job| (job.reply, Err(LedgerError::Stopped))));
+                return Err(error.into());
+            }
+        };
+        let mut fault = None;
+        let mut head = Head::default();
+        match records::head(&transaction) {
+            Ok(found) if found.epoch == epoch => head = found,
+            Ok(_) => fault = Some(StoreError::Damaged("the epoch changed while serving")),
+            Err(error) => fault = Some(error),
+        }
+        let before = head;
+        while let Some(Job { write, reply }) = next.take() {
+            let outcome = match fault {
+                Some(_) => Err(LedgerError::Stopped),
+                None => {
+                    let mut step = Step { connection: &transaction, head: &mut head, committed };
+                    match step.apply(write, disk) {
+                        Ok(outcome) => Ok(outcome),
+                        Err(Failure::Refused(refused)) => Err(refused),
+                        Err(Failure::Fault(error)) => {
+                            fault = Some(error);
+                            Err(LedgerError::Stopped)
+                        }
+                    }
+                }
+            };
+            replies.push((reply, outcome));
+            if fault.is_none() && replies.len() < BATCH {
+                next = jobs.try_recv().ok();
+            }
+        }
+        // Dying up to here: nothing of the batch is there, nobody has heard of it.
+        if let Some(error) = fault {
+            return Err(error);
+        }
+        if head != before {
+            records::set_head(&transaction, head)?;
+        }
+        transaction.commit()?;
+        // From here on all of the batch is there, also after a power cut.
+        Ok(())
+    }
+}
+
+/// What the cache hears once a batch is durable.
+enum News {
+    Opened(LiveLogin, u64),
+    Refreshed(LiveLogin, u64),
+    Ended(LoginRow),
+}
+
+impl News {
+    fn tell(self, cache: &LoginCache) {
+        match self {
+            News::Opened(login, record) => {
+                let _ = login.state.identity_record.set(record);
+                cache.opened(login.state);
+            }
+            News::Refreshed(login, record) => {
+                let _ = login.state.identity_record.set(record);
+                cache.refreshed(login.state);
+            }
+            News::Ended(row) => cache.ended(&crate::login::KeyHash(row.key)),
+        }
+    }
+}
+
+/// Why a write was not made: refused, with nothing changed; or a fault, which undoes the batch.
+enum Failure {
+    Refused(LedgerError),
+    Fault(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Failure::Fault(error)
+    }
+}
+
+/// One write within a batch.
+struct Step<'a> {
+    connection: &'a Connection,
+    head: &'a mut Head,
+    committed: &'a mut Vec<News>,
+}
+
+/// A login as the store has it, and what is to change.
+enum Plan {
+    Known(LoginRow),
+    Refresh(LoginRow),
+    Open { replaces: Option<LoginRow>, person: Option<i64> },
+}
+
+impl Step<'_> {
+    fn apply(&mut self, write: Write, disk: DiskState) -> Result<Outcome, Failure> {
+        let Write { now, class, who, work } = write;
+        let room = match class {
+            Class::Ending => true,
+            Class::Issuing => disk != DiskState::Full,
+            Class::Ordinary => disk == DiskState::Ample,
+        };
+        if !room {
+            return Err(Failure::Refused(LedgerError::DiskFull));
+        }
+        // Everything that can refuse stands before everything that writes.
+        if let Work::Certificate { serial, .. } = work
+            && records::record_of_serial(self.connection, serial)?.is_some()
+        {
+            return Err(Failure::Refused(LedgerError::SerialTaken));
+        }
+        let found = match &who {
+            Who::Nobody => Found::default(),
+            Who::Person { issuer, subject, person } => {
+                let known = logins::person(self.connection, person)?;
+                let person = match known {
+                    Some(number) => number,
+                    None => logins::add_person(self.connection, person, issuer, subject)?,
+                };
+                Found { person: Some(person), ..Found::default() }
+            }
+            Who::Login { login, username } => {
+                let (plan, free) = self.judge(login, username.as_deref(), now)?;
+                let found = self.change(plan, login, username.as_deref(), now)?;
+                for (kind, name) in free {
+                    let issuer = login.identity.issuer.as_ref();
+                    logins::give_name(self.connection, issuer, kind, name, found.1)?;
+                }
+                found.0
+            }
+        };
+        self.work(work, found, now)
+    }
+
+    fn work(&mut self, work: Work, found: Found, now: Timestamp) -> Result<Outcome, Failure> {
+        let index = match work {
+            Work::LoginOnly => None,
+            Work::Certificate { entry, serial } => {
+                let index = self.append(&entry, found)?;
+                if !records::take_serial(self.connection, serial, index)? {
+                    return Err(StoreError::Damaged("a serial came between").into());
+                }
+                Some(index)
+            }
+            Work::Record(entry) => Some(self.append(&entry, found)?),
+            Work::End { id, entry } => {
+                let Some(row) = logins::by_id(self.connection, &id.0)? else {
+                    return Ok(Outcome::default());
+                };
+                if !row.is_live(now) {
+                    let ended = row.ended.unwrap_or(row.ends);
+                    return Ok(Outcome { index: None, ended: Some(ended) });
+                }
+                let index = self.end(row, &entry)?;
+                return Ok(Outcome { index: Some(index), ended: Some(entry.time) });
+            }
+            Work::Policy { entry, digest, text } => {
+                records::keep_policy(self.connection, &digest, &text)?;
+                Some(self.append(&entry, found)?)
+            }
+            Work::KeySet { entry, sha256 } => {
+                let last = records::last_of(self.connection, Kind::KeySet)?;
+                let says = format!("\"sha256\":\"{sha256}\"");
+                let same = last.is_some_and(|row| {
+                    row.leaf.windows(says.len()).any(|window| window == says.as_bytes())
+                });
+                if same { None } else { Some(self.append(&entry, found)?) }
+            }
+            Work::FreeName { issuer, kind, name, entry } => {
+                if !logins::free_name(self.connection, &issuer, kind, &name)? {
+                    return Ok(Outcome::default());
+                }
+                Some(self.append(&entry, found)?)
+            }
+        };
+        Ok(Outcome { index, ended: None })
+    }
+
+    /// What the store says of a login, and its names that nobody has yet: invariant 4, A19, A22. Only
+    /// reads.
+    fn judge<'a>(
+        &self,
+        login: &'a LiveLogin,
+        username: Option<&'a str>,
+        now: Timestamp,
+    ) -> Result<(Plan, Vec<Name<'a>>), Failure> {
+        let refused = |error| Err(Failure::Refused(error));
+        let known = logins::by_id(self.connection, &login.id.0)?;
+        let plan = match (known, &login.change) {
+            (None, Change::None | Change::Refreshes(_)) => return refused(LedgerError::LoginEnded),
+            (Some(row), _) if row.key != login.key.0 => return refused(LedgerError::TokenUsed),
+            (Some(row), _) if !row.is_live(now) => return refused(LedgerError::LoginEnded),
+            (Some(row), Change::None) => Plan::Known(row),
+            (Some(row), Change::Opens(_)) => {
+                // The same token again, before anything else happened to the login.
+                if row.token_id != login.last_token_id || row.ends != login.ends {
+                    return refused(LedgerError::LoginChanged);
+                }
+                Plan::Known(row)
+            }
+            (Some(row), Change::Refreshes(_)) => {
+                let newer = login.last_issued_at() > row.issued_at;
+                if !newer || row.token_id == login.last_token_id {
+                    return refused(LedgerError::LoginChanged);
+                }
+                Plan::Refresh(row)
+            }
+            (None, Change::Opens(_)) if now >= login.ends => {
+                return refused(LedgerError::LoginEnded);
+            }
+            (None, Change::Opens(_)) => {
+                let person = logins::person(self.connection, &login.identity.person)?;
+                let replaces = logins::by_key(self.connection, &login.key.0)?;
+                if let Some(other) = &replaces
+                    && other.is_live(now)
+                    && Some(other.person) != person
+                {
+                    return refused(LedgerError::KeyInUse);
+                }
+                Plan::Open { replaces, person }
+            }
+        };
+        let person = match &plan {
+            Plan::Known(row) | Plan::Refresh(row) => Some(row.person),
+            Plan::Open { person, .. } => *person,
+        };
+        let mut free = Vec::new();
+        for (kind, name) in names(login, username) {
+            let issuer = login.identity.issuer.as_ref();
+            let owner = logins::owner(self.connection, issuer, kind, name)?;
+            if owner.is_none() {
+                free.push((kind, name));
+            } else if owner != person {
+                return refused(LedgerError::NameTaken { kind, name: name.to_owned() });
+            }
+        }
+        Ok((plan, free))
+    }
+
+    /// Writes what a login changes, and says where it is and whose.
+    fn change(
+        &mut self,
+        plan: Plan,
+        login: &LiveLogin,
+        username: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(Found, i64), Failure> {
+        let (number, person, identity) = match (plan, &login.change) {
+            (Plan::Open { replaces, person }, Change::Opens(entry)) => {
+                if let Some(row) = replaces {
+                    self.replace(row, now)?;
+                }
+                let who = &login.identity;
+                let person = match person {
+                    Some(number) => number,
+                    None => logins::add_person(
+                        self.connection,
+                        &who.person,
+                        who.issuer.as_ref(),
+                        who.subject.as_ref(),
+                    )?,
+                };
+                let index = self.head.size;
+                let row = LoginRow {
+                    number: 0,
+                    id: login.id.0,
+                    key: login.key.0,
+                    person,
+                    opened: index,
+                    identity: index,
+                    token_id: login.last_token_id.clone(),
+                    issued_at: login.last_issued_at(),
+                    ends: login.ends,
+                    ended: None,
+                    username: username.map(str::to_owned),
+                };
+                let number = logins::insert(self.connection, &row)?;
+                let place = Found { person: Some(person), login: Some(number), identity: None };
+                self.append(entry, place)?;
+                self.committed.push(News::Opened(login.clone(), index));
+                (number, person, index)
+            }
+            (Plan::Refresh(row), Change::Refreshes(entry)) => {
+                let place =
+                    Found { person: Some(row.person), login: Some(row.number), identity: None };
+                let index = self.append(entry, place)?;
+                logins::set_token(
+                    self.connection,
+                    row.number,
+                    index,
+                    &login.last_token_id,
+                    login.last_issued_at(),
+                )?;
+                self.committed.push(News::Refreshed(login.clone(), index));
+                (row.number, row.person, index)
+            }
+            (Plan::Known(row), _) => {
+                let identity = login.identity_record.get().copied().unwrap_or(row.identity);
+                if username.is_some() && row.username.as_deref() != username {
+                    logins::set_username(self.connection, row.number, username.unwrap_or_default())?;
+                }
+                (row.number, row.person, identity)
+            }
+            (Plan::Open { .. } | Plan::Refresh(_), _) => {
+                return Err(StoreError::Damaged("a plan without its change").into());
+            }
+        };
+        let found = Found { person: Some(person), login: Some(number), identity: Some(identity) };
+        Ok((found, person))
+    }
+
+    /// The key's older login makes room: ended now, or when it was over.
+    fn replace(&mut self, row: LoginRow, now: Timestamp) -> Result<(), Failure> {
+        if row.is_live(now) {
+            let entry = Draft::new(Kind::LoginEnded, self.head.epoch, now)
+                .fact("login", LoginId(row.id).to_string())
+                .fact("reason", "replaced")
+                .finish()
+                .map_err(|error| Failure::Refused(error.into()))?;
+            self.end(row, &entry)?;
+        } else {
+            logins::end(self.connection, row.number, row.ends)?;
+            self.committed.push(News::Ended(row));
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, row: LoginRow, entry: &Entry) -> Result<u64, Failure> {
+        let place = Found { person: Some(row.person), login: Some(row.number), identity: None };
+        logins::end(self.connection, row.number, entry.time)?;
+        let index = self.append(entry, place)?;
+        self.committed.push(News::Ended(row));
+        Ok(index)
+    }
+
+    fn append(&mut self, entry: &Entry, found: Found) -> Result<u64, Failure> {
+        let index = self.head.size;
+        records::append(self.connection, index, entry, found)?;
+        self.head.size = index.saturating_add(1);
+        Ok(index)
+    }
+}
+
+/// Kind and name.
+type Name<'a> = (&'static str, &'a str);
+
+/// The names that one person alone may come with (A22).
+fn names<'a>(
+    login: &'a LiveLogin,
+    username: Option<&'a str>,
+) -> impl Iterator<Item = Name<'a>> {
+    let email = login.identity.email.as_ref().map(|email| ("email", email.as_ref()));
+    email.into_iter().chain(username.map(|name| ("username", name)))
+}
+
+const WAITING: usize = 4096;
+const BATCH: usize = 512;

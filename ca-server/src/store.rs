@@ -1,0 +1,325 @@
+//! What is kept, and what is promised.
+//!
+//! In: typed rows from `ledger/` and `login.rs`, which alone call this module. Out: the same, later,
+//! also after a kill at any moment. Keeps the durable half of invariants 1 and 4.
+//!
+//! - **Durable on return.** SQLite in WAL mode with `synchronous=FULL`: a commit is on the disk before
+//!   anybody hears of it.
+//! - **One writer.** One connection writes, on a thread of its own (`ledger/writer.rs`), under an
+//!   exclusive lock on `NAME.lock`; a second [`Store::open`] of the same file is refused.
+//! - **Readers** have connections of their own that cannot write, off the async threads.
+//! - **The head row** (`head.size`) gives each batch its place; it is read and written in the same
+//!   transaction as the records, so that a shared store (PostgreSQL, later) can do the same.
+//! - **Private**: files are 0600 whatever the umask (A89); every statement is prepared.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Semaphore;
+
+use crate::time::Timestamp;
+
+pub mod backup;
+pub(crate) mod ledger;
+pub(crate) mod logins;
+pub(crate) mod migrate;
+
+/// Where the store is, and how much of the disk it leaves alone.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The database file; made when it is not there.
+    pub path: PathBuf,
+    /// Free bytes below which only certificates, ends and keys are still recorded; below a quarter
+    /// of it nothing is issued.
+    pub reserve: u64,
+    /// Who says how much is free.
+    pub space: Space,
+}
+
+impl StoreOptions {
+    /// The file with the default reserve of 64 MiB.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        StoreOptions { path: path.into(), reserve: 64 << 20, space: Space::Disk }
+    }
+}
+
+/// Who says how many bytes are free.
+#[derive(Clone, Debug)]
+pub enum Space {
+    /// The file system of the store.
+    Disk,
+    /// A test's hand.
+    Manual(Arc<AtomicU64>),
+}
+
+/// How full the disk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DiskState {
+    /// More than the reserve is free.
+    Ample,
+    /// The reserve is being used: certificates, ends and keys only.
+    Reserve,
+    /// Nothing is issued.
+    Full,
+}
+
+/// Why the store does not do what it should. All of them are for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has it.
+    #[error("{0} is in use by another process")]
+    InUse(PathBuf),
+    /// Written by a newer version of the program.
+    #[error("{path} has schema version {found}, and this program knows {known} at most: use a newer program")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// A database, but not one of ours.
+    #[error("{0} is not a database of jit-ssh-ca")]
+    Foreign(PathBuf),
+    /// It exists already, and nothing is overwritten.
+    #[error("{0} exists already")]
+    Exists(PathBuf),
+    /// What is stored does not fit together.
+    #[error("the ledger is damaged: {0}")]
+    Damaged(&'static str),
+    /// A file cannot be read or written.
+    #[error("cannot use {path}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// SQLite refuses.
+    #[error("the database refuses")]
+    Database(#[from] rusqlite::Error),
+    /// A thread of ours is gone.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// No room left on the disk.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, StoreError::Database(error)
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+    }
+}
+
+/// The head row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// Number of records, and the index of the next one.
+    pub size: u64,
+    /// Epoch.
+    pub epoch: u64,
+    /// Since when it lasts; zero in the first.
+    pub epoch_started: Timestamp,
+}
+
+/// An open store: the lock, readers, and until it is taken the one writing connection.
+pub struct Store {
+    options: StoreOptions,
+    head_at_open: Head,
+    writer: Mutex<Option<Connection>>,
+    readers: Mutex<Vec<Connection>>,
+    reading: Semaphore,
+    /// Held while the store is open; released by the system when the process dies.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the file or makes it; older versions are migrated after a copy, newer ones refused.
+    pub fn open(options: StoreOptions) -> Result<Store, StoreError> {
+        let path = &options.path;
+        let lock = lock(path)?;
+        private_file(path)?;
+        let mut connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        // Before anything is written: a newer or foreign file stays as it is.
+        migrate::check(&connection, path, migrate::STEPS)?;
+        settle(&connection)?;
+        migrate::migrate(&mut connection, path, migrate::STEPS)?;
+        let head_at_open = ledger::head(&connection)?;
+        Ok(Store {
+            options,
+            head_at_open,
+            writer: Mutex::new(Some(connection)),
+            readers: Mutex::new(Vec::new()),
+            reading: Semaphore::new(READERS),
+            _lock: lock,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.options.path
+    }
+
+    /// The epoch; it changes only while nobody serves.
+    pub fn epoch(&self) -> u64 {
+        self.head_at_open.epoch
+    }
+
+    /// Since when the epoch lasts; zero in the first.
+    pub fn epoch_started(&self) -> Timestamp {
+        self.head_at_open.epoch_started
+    }
+
+    /// How full the disk is.
+    pub fn disk(&self) -> DiskState {
+        let free = match &self.options.space {
+            Space::Manual(free) => free.load(Ordering::SeqCst),
+            Space::Disk => free_bytes(&self.options.path),
+        };
+        if free >= self.options.reserve {
+            DiskState::Ample
+        } else if free >= self.options.reserve / 4 {
+            DiskState::Reserve
+        } else {
+            DiskState::Full
+        }
+    }
+
+    /// The one writing connection, once.
+    pub(crate) fn take_writer(&self) -> Result<Connection, StoreError> {
+        guard(&self.writer).take().ok_or(StoreError::Closed)
+    }
+
+    /// Reads off the async threads, from one consistent snapshot.
+    pub(crate) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let Ok(_turn) = self.reading.acquire().await else {
+            return Err(StoreError::Closed);
+        };
+        let store = Arc::clone(self);
+        tokio::task::spawn_blocking(move || store.read_now(read))
+            .await
+            .map_err(|_| StoreError::Closed)?
+    }
+
+    fn read_now<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = guard(&self.readers).pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => open_reader(&self.options.path)?,
+        };
+        let snapshot = connection.transaction()?;
+        let answer = read(&snapshot);
+        drop(snapshot);
+        guard(&self.readers).push(connection);
+        answer
+    }
+}
+
+/// What a connection needs besides the path. Settings that live in the file are set by the writer.
+fn settle(connection: &Connection) -> Result<(), StoreError> {
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // FULL: the WAL is synced at every commit, so that what is acknowledged survives a power cut.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+/// `NAME.lock` beside the database, and not the database itself: closing any descriptor of that
+/// would drop SQLite's own locks.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let path = beside(path, ".lock");
+    let file = private_file(&path)?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| StoreError::InUse(path))?;
+    Ok(file)
+}
+
+/// Opens or makes a file that only its owner can read. SQLite gives `-wal` and `-shm` the same mode.
+pub(crate) fn private_file(path: &Path) -> Result<File, StoreError> {
+    let fail = |cause| StoreError::File { path: path.to_owned(), cause };
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(fail)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(fail)?;
+    Ok(file)
+}
+
+/// The path with something appended to the file's name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Bytes free for us; none where the file system does not say, so that we stop rather than guess.
+fn free_bytes(path: &Path) -> u64 {
+    rustix::fs::statvfs(path).map_or(0, |fs| fs.f_bavail.saturating_mul(fs.f_frsize))
+}
+
+/// A lock whose holder panicked guards plain values only: they are still whole.
+pub(crate) fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// SQLite's integers are signed; what does not fit is damage, not a number.
+pub(crate) fn to_sql(number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number).map_err(|_| StoreError::Damaged("a number does not fit"))
+}
+
+/// See [`to_sql`].
+pub(crate) fn from_sql(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_| StoreError::Damaged("a number is negative"))
+}
+
+/// Makes the entries of a folder durable: a new or renamed file is there after a power cut.
+pub(crate) fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|cause| StoreError::File { path: folder.to_owned(), cause })
+}
+
+const READERS: usize = 4;
+const WRITER_CACHE_KIB: i64 = 6 * 1024;
+const READER_CACHE_KIB: i64 = 512;
+const CHECKPOINT_PAGES: i64 = 2000;
+const WAL_KEPT_BYTES: i64 = 16 << 20;

@@ -1,0 +1,173 @@
+//! SQL of records, parts, serials, policies and the head row.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{Head, StoreError, from_sql, to_sql};
+use crate::ledger::record::{Entry, Hash, Kind, PartName};
+use crate::time::Timestamp;
+
+/// The head row.
+pub(crate) fn head(connection: &Connection) -> Result<Head, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT size, epoch, epoch_started FROM head WHERE one = 1")?;
+    let (size, epoch, started) =
+        statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(Head {
+        size: from_sql(size)?,
+        epoch: from_sql(epoch)?,
+        epoch_started: Timestamp::from_millis(from_sql(started)?),
+    })
+}
+
+/// Writes the head row.
+pub(crate) fn set_head(connection: &Connection, head: Head) -> Result<(), StoreError> {
+    let mut statement = connection
+        .prepare_cached("UPDATE head SET size = ?1, epoch = ?2, epoch_started = ?3 WHERE one = 1")?;
+    let started = to_sql(head.epoch_started.millis())?;
+    let changed = statement.execute(params![to_sql(head.size)?, to_sql(head.epoch)?, started])?;
+    if changed == 1 { Ok(()) } else { Err(StoreError::Damaged("the head row is missing")) }
+}
+
+/// What a record is found by, beside its index.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) person: Option<i64>,
+    pub(crate) login: Option<i64>,
+    pub(crate) identity: Option<u64>,
+}
+
+/// Appends a record with its parts at `index`, which the head row gave.
+pub(crate) fn append(
+    connection: &Connection,
+    index: u64,
+    entry: &Entry,
+    found: Found,
+) -> Result<(), StoreError> {
+    let mut record = connection.prepare_cached(
+        "INSERT INTO records (idx, kind, time, person, login, identity, leaf, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    record.execute(params![
+        to_sql(index)?,
+        entry.kind.name(),
+        to_sql(entry.time.millis())?,
+        found.person,
+        found.login,
+        found.identity.map(to_sql).transpose()?,
+        entry.leaf,
+        entry.hash.0,
+    ])?;
+    let mut part = connection
+        .prepare_cached("INSERT INTO parts (number, salt, bytes) VALUES (?1, ?2, ?3)")?;
+    for it in &entry.parts {
+        part.execute(params![part_number(index, it.name)?, it.salt, it.bytes])?;
+    }
+    Ok(())
+}
+
+/// A stored record.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) index: u64,
+    pub(crate) kind: String,
+    pub(crate) time: Timestamp,
+    pub(crate) identity: Option<u64>,
+    pub(crate) leaf: Vec<u8>,
+    pub(crate) hash: Hash,
+}
+
+/// The columns of [`row`], in its order.
+pub(crate) const ROW: &str = "idx, kind, time, identity, leaf, hash";
+
+/// Reads the columns of [`ROW`].
+pub(crate) fn row(row: &rusqlite::Row<'_>) -> Result<Row, StoreError> {
+    Ok(Row {
+        index: from_sql(row.get(0)?)?,
+        kind: row.get(1)?,
+        time: Timestamp::from_millis(from_sql(row.get(2)?)?),
+        identity: row.get::<_, Option<i64>>(3)?.map(from_sql).transpose()?,
+        leaf: row.get(4)?,
+        hash: Hash(row.get(5)?),
+    })
+}
+
+/// One record.
+pub(crate) fn record(connection: &Connection, index: u64) -> Result<Option<Row>, StoreError> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {ROW} FROM records WHERE idx = ?1"))?;
+    let mut rows = statement.query([to_sql(index)?])?;
+    rows.next()?.map(row).transpose()
+}
+
+/// The index of the last record of a kind.
+pub(crate) fn last_of(connection: &Connection, kind: Kind) -> Result<Option<Row>, StoreError> {
+    let sql = format!("SELECT {ROW} FROM records WHERE kind = ?1 ORDER BY idx DESC LIMIT 1");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([kind.name()])?;
+    rows.next()?.map(row).transpose()
+}
+
+/// Salt and bytes of a part, unless it was erased.
+pub(crate) fn part(
+    connection: &Connection,
+    index: u64,
+    name: PartName,
+) -> Result<Option<([u8; 32], Vec<u8>)>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT salt, bytes FROM parts WHERE number = ?1")?;
+    Ok(statement
+        .query_row([part_number(index, name)?], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?)
+}
+
+fn part_number(index: u64, name: PartName) -> Result<i64, StoreError> {
+    to_sql(index)?
+        .checked_mul(8)
+        .and_then(|first| first.checked_add(i64::from(name as u8)))
+        .ok_or(StoreError::Damaged("a record's index is out of range"))
+}
+
+/// Takes a serial; false if it was ever taken before (A35).
+pub(crate) fn take_serial(
+    connection: &Connection,
+    serial: u64,
+    index: u64,
+) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO certificates (serial, record) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+    )?;
+    Ok(statement.execute([to_sql(serial)?, to_sql(index)?])? == 1)
+}
+
+/// The record of a serial.
+pub(crate) fn record_of_serial(
+    connection: &Connection,
+    serial: u64,
+) -> Result<Option<u64>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT record FROM certificates WHERE serial = ?1")?;
+    let record = statement.query_row([to_sql(serial)?], |row| row.get(0)).optional()?;
+    record.map(from_sql).transpose()
+}
+
+/// Keeps a policy's text under its digest.
+pub(crate) fn keep_policy(
+    connection: &Connection,
+    digest: &str,
+    text: &str,
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO policies (digest, text) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        )?
+        .execute([digest, text])?;
+    Ok(())
+}
+
+/// A policy that was once in force.
+pub(crate) fn policy(connection: &Connection, digest: &str) -> Result<Option<String>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT text FROM policies WHERE digest = ?1")?
+        .query_row([digest], |row| row.get(0))
+        .optional()?)
+}
