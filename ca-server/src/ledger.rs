@@ -27,7 +27,7 @@ pub mod record;
 pub mod refusals;
 mod writer;
 
-use record::{Draft, Entry, Fact, Hash, Kind, LeafError, MAX_LEAF, Part, PartName};
+use record::{Draft, Fact, Hash, Kind, LeafError, MAX_LEAF, Part, PartName};
 use refusals::{Counted, Refusals};
 use writer::{Class, Outcome, Who, Work, Write, Writer};
 
@@ -76,7 +76,11 @@ pub enum LedgerError {
 
 impl From<StoreError> for LedgerError {
     fn from(error: StoreError) -> Self {
-        if error.is_full() { LedgerError::DiskFull } else { LedgerError::Store(Arc::new(error)) }
+        if error.is_full() {
+            LedgerError::DiskFull
+        } else {
+            LedgerError::Store(Arc::new(error))
+        }
     }
 }
 
@@ -125,7 +129,10 @@ impl Recorded {
     /// For tests of the signer: not in any ledger.
     #[cfg(test)]
     pub(crate) fn for_test(certificate: CertificateToSign) -> Self {
-        Recorded { certificate, index: 0 }
+        Recorded {
+            certificate,
+            index: 0,
+        }
     }
 }
 
@@ -204,7 +211,15 @@ impl Ledger {
         certificate: CertificateToSign,
         context: Context,
     ) -> Result<Recorded, LedgerError> {
-        let Context { login, username, request, source, policy, outage, now } = context;
+        let Context {
+            login,
+            username,
+            request,
+            source,
+            policy,
+            outage,
+            now,
+        } = context;
         let details = json!({
             "key": certificate.key_fingerprint(),
             "key_id": certificate.key_id(),
@@ -221,7 +236,10 @@ impl Ledger {
             .fact("request", request)
             .fact("role", certificate.role())
             .fact("serial", serial.to_string())
-            .fact("tbs_sha256", Hash::of(certificate.to_be_signed()).to_string())
+            .fact(
+                "tbs_sha256",
+                Hash::of(certificate.to_be_signed()).to_string(),
+            )
             .fact("valid_after", certificate.valid_after())
             .fact("valid_before", certificate.valid_before())
             .identity(login.commitment)
@@ -245,8 +263,13 @@ impl Ledger {
 
     /// Writes what is pending of a login, where no certificate does.
     pub async fn record_login(&self, login: &LiveLogin, now: Timestamp) -> Result<(), LedgerError> {
-        let who = Who::Login { login: login.clone(), username: None };
-        self.write(now, Class::Issuing, who, Work::LoginOnly).await.map(drop)
+        let who = Who::Login {
+            login: login.clone(),
+            username: None,
+        };
+        self.write(now, Class::Issuing, who, Work::LoginOnly)
+            .await
+            .map(drop)
     }
 
     /// Records a refusal, or counts it when this person had too many; writes what is pending of
@@ -255,7 +278,10 @@ impl Ledger {
         let now = refused.now;
         let (who, person, commitment) = match refused.to {
             RefusedTo::Login(login) => (
-                Who::Login { login: login.clone(), username: None },
+                Who::Login {
+                    login: login.clone(),
+                    username: None,
+                },
                 &login.identity.person,
                 Some(login.commitment),
             ),
@@ -271,9 +297,10 @@ impl Ledger {
         };
         if !guard(&self.refusals).admit(person, now) {
             return match who {
-                Who::Login { .. } => {
-                    self.write(now, Class::Issuing, who, Work::LoginOnly).await.map(drop)
-                }
+                Who::Login { .. } => self
+                    .write(now, Class::Issuing, who, Work::LoginOnly)
+                    .await
+                    .map(drop),
                 Who::Person { .. } | Who::Nobody => Ok(()),
             };
         }
@@ -293,7 +320,9 @@ impl Ledger {
         }
         match (&who, commitment) {
             (Who::Login { login, .. }, Some(commitment)) => {
-                draft = draft.fact("login", login.id.to_string()).identity(commitment);
+                draft = draft
+                    .fact("login", login.id.to_string())
+                    .identity(commitment);
             }
             _ => {
                 if let RefusedTo::Person(snapshot) = refused.to {
@@ -301,7 +330,9 @@ impl Ledger {
                 }
             }
         }
-        self.write(now, Class::Ordinary, who, Work::Record(draft.finish()?)).await.map(drop)
+        self.write(now, Class::Ordinary, who, Work::Record(draft.finish()?))
+            .await
+            .map(drop)
     }
 
     /// Counts a refusal to a caller that is not known: one summary a minute tells of them all.
@@ -323,7 +354,9 @@ impl Ledger {
     }
 
     async fn summarise(&self, counted: Option<Counted>, now: Timestamp) -> Result<(), LedgerError> {
-        let Some(counted) = counted else { return Ok(()) };
+        let Some(counted) = counted else {
+            return Ok(());
+        };
         let people: u64 = counted.people.values().sum();
         let strangers: u64 = counted.strangers.values().sum();
         let details = json!({ "people": counted.people, "strangers": counted.strangers });
@@ -334,7 +367,9 @@ impl Ledger {
             .fact("strangers", strangers)
             .part(self.part(PartName::Details, &details)?)
             .finish()?;
-        let written = self.write(now, Class::Ordinary, Who::Nobody, Work::Record(entry)).await;
+        let written = self
+            .write(now, Class::Ordinary, Who::Nobody, Work::Record(entry))
+            .await;
         if written.is_err() {
             guard(&self.refusals).put_back(counted);
         }
@@ -355,7 +390,9 @@ impl Ledger {
             .fact("record", index)
             .fact("serial", serial.to_string())
             .finish()?;
-        self.write(now, Class::Issuing, Who::Nobody, Work::Record(entry)).await.map(drop)
+        self.write(now, Class::Issuing, Who::Nobody, Work::Record(entry))
+            .await
+            .map(drop)
     }
 
     /// Somebody used a right: what they did (`audit`, `policy-explain` …), with what.
@@ -377,8 +414,13 @@ impl Ledger {
         let (who, draft) = match actor {
             Actor::Local { uid } => (Who::Nobody, draft.fact("by", format!("local:{uid}"))),
             Actor::Login(login) => (
-                Who::Login { login: login.clone(), username: None },
-                draft.fact("login", login.id.to_string()).identity(login.commitment),
+                Who::Login {
+                    login: login.clone(),
+                    username: None,
+                },
+                draft
+                    .fact("login", login.id.to_string())
+                    .identity(login.commitment),
             ),
         };
         let work = Work::Record(draft.finish()?);
@@ -392,17 +434,33 @@ impl Ledger {
         text: &str,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
-        if self.policy_in_force().await?.is_some_and(|(last, _)| last == digest) {
+        if self
+            .policy_in_force()
+            .await?
+            .is_some_and(|(last, _)| last == digest)
+        {
             return Ok(());
         }
-        let entry = self.draft(Kind::Policy, now).fact("policy", digest).finish()?;
-        let work = Work::Policy { entry, digest: digest.to_owned(), text: text.to_owned() };
-        self.write(now, Class::Issuing, Who::Nobody, work).await.map(drop)
+        let entry = self
+            .draft(Kind::Policy, now)
+            .fact("policy", digest)
+            .finish()?;
+        let work = Work::Policy {
+            entry,
+            digest: digest.to_owned(),
+            text: text.to_owned(),
+        };
+        self.write(now, Class::Issuing, Who::Nobody, work)
+            .await
+            .map(drop)
     }
 
     /// Digest of the last recorded policy, and since when it is in force.
     pub async fn policy_in_force(&self) -> Result<Option<(String, Timestamp)>, LedgerError> {
-        let last = self.store.read(|connection| records::last_of(connection, Kind::Policy)).await?;
+        let last = self
+            .store
+            .read(|connection| records::last_of(connection, Kind::Policy))
+            .await?;
         let Some(row) = last else { return Ok(None) };
         match record::Leaf::decode(&row.leaf)?.facts.get("policy") {
             Some(Fact::Text(digest)) => Ok(Some((digest.clone(), row.time))),
@@ -413,7 +471,10 @@ impl Ledger {
     /// The text of a policy that was once in force.
     pub async fn policy_text(&self, digest: &str) -> Result<Option<String>, LedgerError> {
         let digest = digest.to_owned();
-        Ok(self.store.read(move |connection| records::policy(connection, &digest)).await?)
+        Ok(self
+            .store
+            .read(move |connection| records::policy(connection, &digest))
+            .await?)
     }
 
     /// The signed key set that is in force now; recorded only where it differs from the last.
@@ -433,7 +494,9 @@ impl Ledger {
             .part(self.raw(PartName::Details, signed.as_bytes().to_vec()))
             .finish()?;
         let work = Work::KeySet { entry, sha256 };
-        self.write(now, Class::Issuing, Who::Nobody, work).await.map(drop)
+        self.write(now, Class::Issuing, Who::Nobody, work)
+            .await
+            .map(drop)
     }
 
     /// Lets somebody else of that issuer have an e-mail address or user name from now on: how an
@@ -505,17 +568,16 @@ impl Ledger {
                 .fact("reason", "admin")
                 .part(self.part(PartName::Details, &json!({ "by": clip(who) }))?),
         };
-        let work = Work::End { id, entry: draft.finish()? };
+        let work = Work::End {
+            id,
+            entry: draft.finish()?,
+        };
         let outcome = self.write(now, Class::Ending, Who::Nobody, work).await?;
         Ok(outcome.ended)
     }
 
     /// A part of JSON, with a fresh salt.
-    pub(crate) fn part(
-        &self,
-        name: PartName,
-        value: &impl Serialize,
-    ) -> Result<Part, LedgerError> {
+    pub(crate) fn part(&self, name: PartName, value: &impl Serialize) -> Result<Part, LedgerError> {
         let bytes = serde_json::to_vec(value).map_err(|_| LeafError::Malformed)?;
         Ok(self.raw(name, bytes))
     }
@@ -535,7 +597,14 @@ impl Ledger {
         who: Who,
         work: Work,
     ) -> Result<Outcome, LedgerError> {
-        self.writer.write(Write { now, class, who, work }).await
+        self.writer
+            .write(Write {
+                now,
+                class,
+                who,
+                work,
+            })
+            .await
     }
 }
 

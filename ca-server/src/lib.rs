@@ -11,11 +11,14 @@
 //!                      └► http response
 //! ```
 
-pub mod time;
-pub mod entropy;
-pub mod secret;
-pub mod config;
-pub mod identity;
-pub mod policy;
 pub mod certificate;
+pub mod config;
+pub mod entropy;
+pub mod identity;
+pub mod ledger;
+pub mod login;
+pub mod policy;
+pub mod secret;
 pub mod signer;
+pub mod store;
+pub mod time;

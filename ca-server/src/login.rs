@@ -26,7 +26,7 @@ use crate::identity::{Snapshot, VerifiedIdentity, VerifiedToken};
 use crate::ledger::record::{Draft, Entry, Fact, Hash, Kind, Leaf, Part, PartName};
 use crate::ledger::{Ledger, LedgerError};
 use crate::store::logins::{self, LoginRow};
-use crate::store::{Store, StoreError, ledger as records};
+use crate::store::{StoreError, ledger as records};
 use crate::time::Timestamp;
 
 pub(crate) mod cache;
@@ -276,7 +276,14 @@ impl Logins {
     /// The login that a token opens, or the live one that it opened before. Nothing is written yet:
     /// the next record with this login does that, and says no if the token was used up.
     pub fn open(&self, open: OpenLogin<'_>, now: Timestamp) -> Result<LiveLogin, LoginError> {
-        let OpenLogin { token, login_key, certified_key, longest, source, request } = open;
+        let OpenLogin {
+            token,
+            login_key,
+            certified_key,
+            longest,
+            source,
+            request,
+        } = open;
         let store = self.ledger.store();
         let started = token.identity.issued_at;
         // After a restore the store does not know which of the older tokens were used up.
@@ -293,7 +300,10 @@ impl Logins {
             && known.id == id
             && now < known.ends
         {
-            return Ok(LiveLogin { state: known, change: Change::None });
+            return Ok(LiveLogin {
+                state: known,
+                change: Change::None,
+            });
         }
         let details = Opened {
             certified_key: certified_key.to_openssh().map_err(unwritable)?,
@@ -301,7 +311,9 @@ impl Logins {
             nonce: token.nonce.clone(),
             source,
         };
-        let identity = self.ledger.part(PartName::Identity, token.identity.snapshot())?;
+        let identity = self
+            .ledger
+            .part(PartName::Identity, token.identity.snapshot())?;
         let commitment = identity.commitment();
         let entry = Draft::new(Kind::LoginOpened, store.epoch(), now)
             .fact("ends", ends.millis())
@@ -325,7 +337,10 @@ impl Logins {
             identity_record: OnceLock::new(),
             identity: token.identity,
         };
-        Ok(LiveLogin { state: Arc::new(state), change: Change::Opens(Arc::new(entry)) })
+        Ok(LiveLogin {
+            state: Arc::new(state),
+            change: Change::Opens(Arc::new(entry)),
+        })
     }
 
     /// The live login of a key.
@@ -333,7 +348,10 @@ impl Logins {
         let cache = self.ledger.cache();
         if let Some(state) = cache.get(&key) {
             return if now < state.ends {
-                Ok(LiveLogin { state, change: Change::None })
+                Ok(LiveLogin {
+                    state,
+                    change: Change::None,
+                })
             } else {
                 Err(LoginError::Ended)
             };
@@ -343,15 +361,20 @@ impl Logins {
         let found = self
             .ledger
             .store()
-            .read(move |connection| match logins::by_key(connection, &key.0)? {
-                Some(row) if row.is_live(now) => read_login(connection, &row, epoch),
-                _ => Ok(None),
-            })
+            .read(
+                move |connection| match logins::by_key(connection, &key.0)? {
+                    Some(row) if row.is_live(now) => read_login(connection, &row, epoch),
+                    _ => Ok(None),
+                },
+            )
             .await?;
         let state = Arc::new(found.ok_or(LoginError::Ended)?);
         // Not if anything changed since: what was read may be older than what is there now.
         cache.insert_if(seen, Arc::clone(&state));
-        Ok(LiveLogin { state, change: Change::None })
+        Ok(LiveLogin {
+            state,
+            change: Change::None,
+        })
     }
 
     /// The same login with what a refreshed token says. Like [`Logins::open`], the next record writes
@@ -397,7 +420,10 @@ impl Logins {
             commitment,
             identity_record: OnceLock::new(),
         };
-        Ok(LiveLogin { state: Arc::new(state), change: Change::Refreshes(Arc::new(entry)) })
+        Ok(LiveLogin {
+            state: Arc::new(state),
+            change: Change::Refreshes(Arc::new(entry)),
+        })
     }
 
     /// Ends a login for good; one that is over or ended already stays as it was.
@@ -409,7 +435,10 @@ impl Logins {
         now: Timestamp,
     ) -> Result<Ended, LoginError> {
         match self.ledger.end_login(id, by, request, now).await? {
-            Some(ended) => Ok(Ended { id: id.to_string(), ended: ended.seconds() }),
+            Some(ended) => Ok(Ended {
+                id: id.to_string(),
+                ended: ended.seconds(),
+            }),
             None => Err(LoginError::Unknown(id.to_string())),
         }
     }
@@ -436,7 +465,9 @@ impl Logins {
                 let mut found = Vec::with_capacity(rows.len());
                 for row in rows {
                     // Of an earlier epoch, or erased: nothing to show.
-                    let Some(state) = read_any(connection, &row)? else { continue };
+                    let Some(state) = read_any(connection, &row)? else {
+                        continue;
+                    };
                     let max_age = fresh(state.identity.issuer.as_ref());
                     let mut login = state.to_api(row.username, max_age);
                     login.ended = row.ended.map(Timestamp::seconds);
@@ -474,9 +505,10 @@ fn read_login(
 fn read_any(connection: &Connection, row: &LoginRow) -> Result<Option<LoginState>, StoreError> {
     let id = LoginId(row.id);
     let about = |leaf: &Leaf| leaf.facts.get("login") == Some(&Fact::Text(id.to_string()));
-    let (Some(opened), Some(last)) =
-        (leaf(connection, row.opened)?, leaf(connection, row.identity)?)
-    else {
+    let (Some(opened), Some(last)) = (
+        leaf(connection, row.opened)?,
+        leaf(connection, row.identity)?,
+    ) else {
         return Ok(None);
     };
     let kinds = opened.kind == Kind::LoginOpened.name()
@@ -506,7 +538,9 @@ fn read_any(connection: &Connection, row: &LoginRow) -> Result<Option<LoginState
     let (started, ends) = (time("started")?, time("ends")?);
     let key = KeyHash::of(&login_key);
     if key.0 != row.key || ends != row.ends || snapshot.issued_at != row.issued_at {
-        return Err(StoreError::Damaged("a login's row differs from its records"));
+        return Err(StoreError::Damaged(
+            "a login's row differs from its records",
+        ));
     }
     Ok(Some(LoginState {
         id,
@@ -528,11 +562,14 @@ fn unwritable(_: ssh_key::Error) -> StoreError {
 }
 
 fn leaf(connection: &Connection, index: u64) -> Result<Option<Leaf>, StoreError> {
-    let Some(row) = records::record(connection, index)? else { return Ok(None) };
+    let Some(row) = records::record(connection, index)? else {
+        return Ok(None);
+    };
     if Hash::of_leaf(&row.leaf) != row.hash {
         return Err(StoreError::Damaged("a leaf differs from its hash"));
     }
-    let leaf = Leaf::decode(&row.leaf).map_err(|_| StoreError::Damaged("a leaf is not readable"))?;
+    let leaf =
+        Leaf::decode(&row.leaf).map_err(|_| StoreError::Damaged("a leaf is not readable"))?;
     Ok(Some(leaf))
 }
 
@@ -542,7 +579,9 @@ fn part(
     leaf: &Leaf,
     name: PartName,
 ) -> Result<Option<(Vec<u8>, Hash)>, StoreError> {
-    let Some((salt, bytes)) = records::part(connection, index, name)? else { return Ok(None) };
+    let Some((salt, bytes)) = records::part(connection, index, name)? else {
+        return Ok(None);
+    };
     let part = Part { name, salt, bytes };
     let commitment = part.commitment();
     if leaf.parts.get(name.name()) != Some(&commitment) {

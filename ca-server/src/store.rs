@@ -43,7 +43,11 @@ pub struct StoreOptions {
 impl StoreOptions {
     /// The file with the default reserve of 64 MiB.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        StoreOptions { path: path.into(), reserve: 64 << 20, space: Space::Disk }
+        StoreOptions {
+            path: path.into(),
+            reserve: 64 << 20,
+            space: Space::Disk,
+        }
     }
 }
 
@@ -74,7 +78,9 @@ pub enum StoreError {
     #[error("{0} is in use by another process")]
     InUse(PathBuf),
     /// Written by a newer version of the program.
-    #[error("{path} has schema version {found}, and this program knows {known} at most: use a newer program")]
+    #[error(
+        "{path} has schema version {found}, and this program knows {known} at most: use a newer program"
+    )]
     Newer {
         /// The file.
         path: PathBuf,
@@ -267,7 +273,10 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 
 /// Opens or makes a file that only its owner can read. SQLite gives `-wal` and `-shm` the same mode.
 pub(crate) fn private_file(path: &Path) -> Result<File, StoreError> {
-    let fail = |cause| StoreError::File { path: path.to_owned(), cause };
+    let fail = |cause| StoreError::File {
+        path: path.to_owned(),
+        cause,
+    };
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -276,7 +285,8 @@ pub(crate) fn private_file(path: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(path)
         .map_err(fail)?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(fail)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
+        .map_err(fail)?;
     Ok(file)
 }
 
@@ -315,7 +325,10 @@ pub(crate) fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
     };
     File::open(folder)
         .and_then(|folder| folder.sync_all())
-        .map_err(|cause| StoreError::File { path: folder.to_owned(), cause })
+        .map_err(|cause| StoreError::File {
+            path: folder.to_owned(),
+            cause,
+        })
 }
 
 const READERS: usize = 4;

@@ -24,7 +24,10 @@ pub const MAX_LIMIT: u32 = 1000;
 
 /// One page of what the query asks for.
 pub async fn page(ledger: &Ledger, query: AuditQuery) -> Result<AuditPage, LedgerError> {
-    Ok(ledger.store().read(move |connection| read_page(connection, &query)).await?)
+    Ok(ledger
+        .store()
+        .read(move |connection| read_page(connection, &query))
+        .await?)
 }
 
 fn read_page(connection: &Connection, query: &AuditQuery) -> Result<AuditPage, StoreError> {
@@ -62,7 +65,10 @@ struct Filter {
 impl Filter {
     /// `None` where nothing can match.
     fn of(connection: &Connection, query: &AuditQuery) -> Result<Option<Self>, StoreError> {
-        let mut filter = Filter { conditions: vec!["TRUE"], values: Vec::new() };
+        let mut filter = Filter {
+            conditions: vec!["TRUE"],
+            values: Vec::new(),
+        };
         if let Some(after) = query.after {
             filter.add("idx > ?", clamp(after));
         }
@@ -97,7 +103,9 @@ impl Filter {
                 Ok(Ok(serial)) => records::record_of_serial(connection, serial.unsigned_abs())?,
                 _ => None,
             };
-            let Some(record) = record else { return Ok(None) };
+            let Some(record) = record else {
+                return Ok(None);
+            };
             filter.add("idx = ?", Sql::Integer(to_sql(record)?));
         }
         if let Some(user) = &query.user {
@@ -106,7 +114,10 @@ impl Filter {
                 return Ok(None);
             }
             let list = serde_json::to_string(&people).unwrap_or_default();
-            filter.add("person IN (SELECT value FROM json_each(?))", Sql::Text(list));
+            filter.add(
+                "person IN (SELECT value FROM json_each(?))",
+                Sql::Text(list),
+            );
         }
         Ok(Some(filter))
     }
@@ -125,7 +136,8 @@ fn show(connection: &Connection, row: &Row) -> Result<AuditRecord, StoreError> {
     if Hash::of_leaf(&row.leaf) != row.hash {
         return Err(StoreError::Damaged("a leaf differs from its hash"));
     }
-    let leaf = Leaf::decode(&row.leaf).map_err(|_| StoreError::Damaged("a leaf is not readable"))?;
+    let leaf =
+        Leaf::decode(&row.leaf).map_err(|_| StoreError::Damaged("a leaf is not readable"))?;
     if leaf.kind != row.kind || leaf.time != row.time {
         return Err(StoreError::Damaged("a record's row differs from its leaf"));
     }
@@ -150,7 +162,10 @@ fn facts(facts: BTreeMap<String, Fact>) -> serde_json::Map<String, Value> {
         Fact::Number(number) => Value::from(number),
         Fact::Text(text) => Value::from(text),
     };
-    facts.into_iter().map(|(name, fact)| (name, value(fact))).collect()
+    facts
+        .into_iter()
+        .map(|(name, fact)| (name, value(fact)))
+        .collect()
 }
 
 /// JSON as it is, other bytes in base64, `null` for what was erased.

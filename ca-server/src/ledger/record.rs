@@ -299,7 +299,12 @@ impl Leaf {
             return Err(LeafError::Version(self.v));
         }
         // RFC 8785 sorts by UTF-16 code units, `BTreeMap` by bytes: the same for ASCII names.
-        if !self.facts.keys().chain(self.parts.keys()).all(|name| name.is_ascii()) {
+        if !self
+            .facts
+            .keys()
+            .chain(self.parts.keys())
+            .all(|name| name.is_ascii())
+        {
             return Err(LeafError::NotCanonical);
         }
         let bytes = serde_json::to_vec(self).map_err(|_| LeafError::Malformed)?;
@@ -355,7 +360,11 @@ impl Draft {
             time,
             v: VERSION,
         };
-        Draft { kind, leaf, parts: Vec::new() }
+        Draft {
+            kind,
+            leaf,
+            parts: Vec::new(),
+        }
     }
 
     /// A public fact. Nothing that names a person belongs here.
@@ -368,7 +377,9 @@ impl Draft {
     /// A private part of this record.
     #[must_use]
     pub fn part(mut self, part: Part) -> Self {
-        self.leaf.parts.insert(part.name.name().to_owned(), part.commitment());
+        self.leaf
+            .parts
+            .insert(part.name.name().to_owned(), part.commitment());
         self.parts.push(part);
         self
     }
@@ -376,7 +387,9 @@ impl Draft {
     /// Refers to the identity that an earlier record holds.
     #[must_use]
     pub fn identity(mut self, commitment: Hash) -> Self {
-        self.leaf.parts.insert(PartName::Identity.name().to_owned(), commitment);
+        self.leaf
+            .parts
+            .insert(PartName::Identity.name().to_owned(), commitment);
         self
     }
 
@@ -473,13 +486,17 @@ mod tests {
         let mut rng = entropy::seeded(1);
         let mut part = Part::new(PartName::Details, b"{\"a\":1}".to_vec(), &mut rng);
         part.salt = [7; 32];
-        let entry = Draft::new(Kind::Certificate, 1, Timestamp::from_millis(1_795_461_600_021))
-            .fact("serial", "9223372036854775807")
-            .fact("outage", false)
-            .fact("role", "a\"b\nc=d")
-            .part(part)
-            .finish()
-            .unwrap();
+        let entry = Draft::new(
+            Kind::Certificate,
+            1,
+            Timestamp::from_millis(1_795_461_600_021),
+        )
+        .fact("serial", "9223372036854775807")
+        .fact("outage", false)
+        .fact("role", "a\"b\nc=d")
+        .part(part)
+        .finish()
+        .unwrap();
         assert_eq!(
             String::from_utf8(entry.leaf).unwrap(),
             "{\"epoch\":1,\"facts\":{\"outage\":false,\"role\":\"a\\\"b\\nc=d\",\
@@ -497,7 +514,8 @@ mod tests {
 
     #[test]
     fn another_way_of_writing_the_same_leaf_is_refused() {
-        let canonical = r#"{"epoch":1,"facts":{"a":1,"b":true},"kind":"admin","parts":{},"time":5,"v":1}"#;
+        let canonical =
+            r#"{"epoch":1,"facts":{"a":1,"b":true},"kind":"admin","parts":{},"time":5,"v":1}"#;
         assert!(Leaf::decode(canonical.as_bytes()).is_ok());
         let others = [
             r#"{"epoch":1,"facts":{"b":true,"a":1},"kind":"admin","parts":{},"time":5,"v":1}"#,

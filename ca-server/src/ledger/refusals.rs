@@ -41,7 +41,8 @@ impl Refusals {
     /// Whether this one gets a record of its own; else it is counted.
     pub(crate) fn admit(&mut self, person: &str, now: Timestamp) -> bool {
         if self.people.len() >= PEOPLE && !self.people.contains_key(person) {
-            self.people.retain(|_, lately| now.since(lately.hour) < HOUR);
+            self.people
+                .retain(|_, lately| now.since(lately.hour) < HOUR);
         }
         if self.people.len() >= PEOPLE && !self.people.contains_key(person) {
             self.count_person(OTHERS, now);
@@ -98,7 +99,11 @@ impl Refusals {
     fn count_person(&mut self, person: &str, now: Timestamp) {
         self.counted.since.get_or_insert(now);
         let people = &mut self.counted.people;
-        let person = if people.len() < LISTED || people.contains_key(person) { person } else { OTHERS };
+        let person = if people.len() < LISTED || people.contains_key(person) {
+            person
+        } else {
+            OTHERS
+        };
         let count = people.entry(person.to_owned()).or_default();
         *count = count.saturating_add(1);
     }
@@ -129,7 +134,10 @@ mod tests {
             }
         }
         assert_eq!(recorded, 2 * PER_HOUR);
-        assert!(refusals.admit("alice", start.plus(HOUR)), "others are recorded as before");
+        assert!(
+            refusals.admit("alice", start.plus(HOUR)),
+            "others are recorded as before"
+        );
         let counted = refusals.rest().unwrap();
         assert_eq!(counted.people["mallory"], 72_000 - u64::from(recorded));
     }
@@ -139,12 +147,17 @@ mod tests {
         let mut refusals = Refusals::default();
         let now = Timestamp::from_seconds(1_000_000);
         let people = PEOPLE + 300;
-        let recorded = (0..people).filter(|n| refusals.admit(&n.to_string(), now)).count();
+        let recorded = (0..people)
+            .filter(|n| refusals.admit(&n.to_string(), now))
+            .count();
         assert_eq!(recorded, PEOPLE);
         let counted = refusals.rest().unwrap();
         assert_eq!(counted.people[OTHERS], 300);
         let later = now.plus(HOUR);
-        assert!(refusals.admit("somebody new", later), "the old ones are forgotten after an hour");
+        assert!(
+            refusals.admit("somebody new", later),
+            "the old ones are forgotten after an hour"
+        );
     }
 
     #[test]

@@ -49,9 +49,16 @@ pub(crate) enum Who {
     /// Nobody in particular.
     Nobody,
     /// A login, which must live, and whose pending change is written first.
-    Login { login: LiveLogin, username: Option<String> },
+    Login {
+        login: LiveLogin,
+        username: Option<String>,
+    },
     /// A person without a login.
-    Person { issuer: String, subject: String, person: String },
+    Person {
+        issuer: String,
+        subject: String,
+        person: String,
+    },
 }
 
 /// What is written.
@@ -66,11 +73,20 @@ pub(crate) enum Work {
     /// The end of a login.
     End { id: LoginId, entry: Entry },
     /// A policy in force.
-    Policy { entry: Entry, digest: String, text: String },
+    Policy {
+        entry: Entry,
+        digest: String,
+        text: String,
+    },
     /// A key set in force, unless it was the last one already.
     KeySet { entry: Entry, sha256: Hash },
     /// A name that somebody else may have from now on.
-    FreeName { issuer: String, kind: &'static str, name: String, entry: Entry },
+    FreeName {
+        issuer: String,
+        kind: &'static str,
+        name: String,
+        entry: Entry,
+    },
 }
 
 /// What became of a write.
@@ -108,8 +124,15 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("ledger".into())
             .spawn(move || task.run(receiver))
-            .map_err(|cause| StoreError::File { path: store.path().to_owned(), cause })?;
-        Ok(Writer { sender: Some(sender), writing, thread: Some(thread) })
+            .map_err(|cause| StoreError::File {
+                path: store.path().to_owned(),
+                cause,
+            })?;
+        Ok(Writer {
+            sender: Some(sender),
+            writing,
+            thread: Some(thread),
+        })
     }
 
     /// Whether it still writes: false after a fault.
@@ -121,10 +144,12 @@ impl Writer {
     pub(crate) async fn write(&self, write: Write) -> Result<Outcome, LedgerError> {
         let (reply, answer) = oneshot::channel();
         let sender = self.sender.as_ref().ok_or(LedgerError::Stopped)?;
-        sender.try_send(Job { write, reply }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => LedgerError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => LedgerError::Stopped,
-        })?;
+        sender
+            .try_send(Job { write, reply })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => LedgerError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => LedgerError::Stopped,
+            })?;
         answer.await.map_err(|_| LedgerError::Stopped)?
     }
 }
@@ -149,7 +174,10 @@ struct Task {
 }
 
 /// A job with what came of it, and what to tell the cache.
-type Done = (oneshot::Sender<Result<Outcome, LedgerError>>, Result<Outcome, LedgerError>);
+type Done = (
+    oneshot::Sender<Result<Outcome, LedgerError>>,
+    Result<Outcome, LedgerError>,
+);
 
 impl Task {
     fn run(&mut self, mut jobs: mpsc::Receiver<Job>) {
@@ -200,7 +228,9 @@ impl Task {
         let disk = self.store.disk();
         let epoch = self.store.epoch();
         let mut next = Some(first);
-        let started = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let started = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate);
         let transaction = match started {
             Ok(transaction) => transaction,
             Err(error) => {
@@ -220,7 +250,11 @@ impl Task {
             let outcome = match fault {
                 Some(_) => Err(LedgerError::Stopped),
                 None => {
-                    let mut step = Step { connection: &transaction, head: &mut head, committed };
+                    let mut step = Step {
+                        connection: &transaction,
+                        head: &mut head,
+                        committed,
+                    };
                     match step.apply(write, disk) {
                         Ok(outcome) => Ok(outcome),
                         Err(Failure::Refused(refused)) => Err(refused),
@@ -295,12 +329,20 @@ struct Step<'a> {
 enum Plan {
     Known(LoginRow),
     Refresh(LoginRow),
-    Open { replaces: Option<LoginRow>, person: Option<i64> },
+    Open {
+        replaces: Option<LoginRow>,
+        person: Option<i64>,
+    },
 }
 
 impl Step<'_> {
     fn apply(&mut self, write: Write, disk: DiskState) -> Result<Outcome, Failure> {
-        let Write { now, class, who, work } = write;
+        let Write {
+            now,
+            class,
+            who,
+            work,
+        } = write;
         let room = match class {
             Class::Ending => true,
             Class::Issuing => disk != DiskState::Full,
@@ -317,13 +359,20 @@ impl Step<'_> {
         }
         let found = match &who {
             Who::Nobody => Found::default(),
-            Who::Person { issuer, subject, person } => {
+            Who::Person {
+                issuer,
+                subject,
+                person,
+            } => {
                 let known = logins::person(self.connection, person)?;
                 let person = match known {
                     Some(number) => number,
                     None => logins::add_person(self.connection, person, issuer, subject)?,
                 };
-                Found { person: Some(person), ..Found::default() }
+                Found {
+                    person: Some(person),
+                    ..Found::default()
+                }
             }
             Who::Login { login, username } => {
                 let (plan, free) = self.judge(login, username.as_deref(), now)?;
@@ -355,12 +404,22 @@ impl Step<'_> {
                 };
                 if !row.is_live(now) {
                     let ended = row.ended.unwrap_or(row.ends);
-                    return Ok(Outcome { index: None, ended: Some(ended) });
+                    return Ok(Outcome {
+                        index: None,
+                        ended: Some(ended),
+                    });
                 }
                 let index = self.end(row, &entry)?;
-                return Ok(Outcome { index: Some(index), ended: Some(entry.time) });
+                return Ok(Outcome {
+                    index: Some(index),
+                    ended: Some(entry.time),
+                });
             }
-            Work::Policy { entry, digest, text } => {
+            Work::Policy {
+                entry,
+                digest,
+                text,
+            } => {
                 records::keep_policy(self.connection, &digest, &text)?;
                 Some(self.append(&entry, found)?)
             }
@@ -368,11 +427,22 @@ impl Step<'_> {
                 let last = records::last_of(self.connection, Kind::KeySet)?;
                 let says = format!("\"sha256\":\"{sha256}\"");
                 let same = last.is_some_and(|row| {
-                    row.leaf.windows(says.len()).any(|window| window == says.as_bytes())
+                    row.leaf
+                        .windows(says.len())
+                        .any(|window| window == says.as_bytes())
                 });
-                if same { None } else { Some(self.append(&entry, found)?) }
+                if same {
+                    None
+                } else {
+                    Some(self.append(&entry, found)?)
+                }
             }
-            Work::FreeName { issuer, kind, name, entry } => {
+            Work::FreeName {
+                issuer,
+                kind,
+                name,
+                entry,
+            } => {
                 if !logins::free_name(self.connection, &issuer, kind, &name)? {
                     return Ok(Outcome::default());
                 }
@@ -437,7 +507,10 @@ impl Step<'_> {
             if owner.is_none() {
                 free.push((kind, name));
             } else if owner != person {
-                return refused(LedgerError::NameTaken { kind, name: name.to_owned() });
+                return refused(LedgerError::NameTaken {
+                    kind,
+                    name: name.to_owned(),
+                });
             }
         }
         Ok((plan, free))
@@ -481,14 +554,21 @@ impl Step<'_> {
                     username: username.map(str::to_owned),
                 };
                 let number = logins::insert(self.connection, &row)?;
-                let place = Found { person: Some(person), login: Some(number), identity: None };
+                let place = Found {
+                    person: Some(person),
+                    login: Some(number),
+                    identity: None,
+                };
                 self.append(entry, place)?;
                 self.committed.push(News::Opened(login.clone(), index));
                 (number, person, index)
             }
             (Plan::Refresh(row), Change::Refreshes(entry)) => {
-                let place =
-                    Found { person: Some(row.person), login: Some(row.number), identity: None };
+                let place = Found {
+                    person: Some(row.person),
+                    login: Some(row.number),
+                    identity: None,
+                };
                 let index = self.append(entry, place)?;
                 logins::set_token(
                     self.connection,
@@ -503,7 +583,11 @@ impl Step<'_> {
             (Plan::Known(row), _) => {
                 let identity = login.identity_record.get().copied().unwrap_or(row.identity);
                 if username.is_some() && row.username.as_deref() != username {
-                    logins::set_username(self.connection, row.number, username.unwrap_or_default())?;
+                    logins::set_username(
+                        self.connection,
+                        row.number,
+                        username.unwrap_or_default(),
+                    )?;
                 }
                 (row.number, row.person, identity)
             }
@@ -511,7 +595,11 @@ impl Step<'_> {
                 return Err(StoreError::Damaged("a plan without its change").into());
             }
         };
-        let found = Found { person: Some(person), login: Some(number), identity: Some(identity) };
+        let found = Found {
+            person: Some(person),
+            login: Some(number),
+            identity: Some(identity),
+        };
         Ok((found, person))
     }
 
@@ -532,7 +620,11 @@ impl Step<'_> {
     }
 
     fn end(&mut self, row: LoginRow, entry: &Entry) -> Result<u64, Failure> {
-        let place = Found { person: Some(row.person), login: Some(row.number), identity: None };
+        let place = Found {
+            person: Some(row.person),
+            login: Some(row.number),
+            identity: None,
+        };
         logins::end(self.connection, row.number, entry.time)?;
         let index = self.append(entry, place)?;
         self.committed.push(News::Ended(row));
@@ -551,12 +643,15 @@ impl Step<'_> {
 type Name<'a> = (&'static str, &'a str);
 
 /// The names that one person alone may come with (A22).
-fn names<'a>(
-    login: &'a LiveLogin,
-    username: Option<&'a str>,
-) -> impl Iterator<Item = Name<'a>> {
-    let email = login.identity.email.as_ref().map(|email| ("email", email.as_ref()));
-    email.into_iter().chain(username.map(|name| ("username", name)))
+fn names<'a>(login: &'a LiveLogin, username: Option<&'a str>) -> impl Iterator<Item = Name<'a>> {
+    let email = login
+        .identity
+        .email
+        .as_ref()
+        .map(|email| ("email", email.as_ref()));
+    email
+        .into_iter()
+        .chain(username.map(|name| ("username", name)))
 }
 
 const WAITING: usize = 4096;

@@ -51,18 +51,22 @@ pub async fn backup(
     path: PathBuf,
 ) -> Result<BackedUp, StoreError> {
     let database = store.path().to_owned();
-    store.read(move |_| write_backup(&database, &data, &path)).await
+    store
+        .read(move |_| write_backup(&database, &data, &path))
+        .await
 }
 
 fn write_backup(database: &Path, data: &Path, path: &Path) -> Result<BackedUp, StoreError> {
     let part = super::beside(path, ".part");
     // Dying anywhere before the last rename leaves `.part` behind, never half a backup by its name.
-    let _half = Half(&part);
     let file = create_new(&part)?;
+    let _half = Half(&part);
     if path.symlink_metadata().is_ok() {
         return Err(StoreError::Exists(path.to_owned()));
     }
-    let target = part.to_str().ok_or_else(|| StoreError::Foreign(part.clone()))?;
+    let target = part
+        .to_str()
+        .ok_or_else(|| StoreError::Foreign(part.clone()))?;
     let source = super::open_reader(database)?;
     source.execute("VACUUM INTO ?1", [target])?;
     let copy = Connection::open(&part)?;
@@ -72,8 +76,13 @@ fn write_backup(database: &Path, data: &Path, path: &Path) -> Result<BackedUp, S
     )?;
     for found in files_of(data, database, &part)? {
         let bytes = std::fs::read(data.join(&found)).map_err(at(&found))?;
-        let name = found.to_str().ok_or_else(|| StoreError::Foreign(found.clone()))?;
-        copy.execute("INSERT INTO backup_files VALUES (?1, ?2)", params![name, bytes])?;
+        let name = found
+            .to_str()
+            .ok_or_else(|| StoreError::Foreign(found.clone()))?;
+        copy.execute(
+            "INSERT INTO backup_files VALUES (?1, ?2)",
+            params![name, bytes],
+        )?;
     }
     let records = records::head(&copy)?.size;
     copy.close().map_err(|(_, error)| error)?;
@@ -81,11 +90,19 @@ fn write_backup(database: &Path, data: &Path, path: &Path) -> Result<BackedUp, S
     // A hard link fails where the name is taken, which a rename does not.
     std::fs::hard_link(&part, path).map_err(|cause| match cause.kind() {
         std::io::ErrorKind::AlreadyExists => StoreError::Exists(path.to_owned()),
-        _ => StoreError::File { path: path.to_owned(), cause },
+        _ => StoreError::File {
+            path: path.to_owned(),
+            cause,
+        },
     })?;
     sync_folder_of(path)?;
     let (bytes, sha256) = digest(path)?;
-    Ok(BackedUp { path: path.to_owned(), bytes, sha256, records })
+    Ok(BackedUp {
+        path: path.to_owned(),
+        bytes,
+        sha256,
+        records,
+    })
 }
 
 /// Makes the data folder `data`, which must not exist, from a backup, and starts a new epoch: the
@@ -117,15 +134,23 @@ pub fn restore(
     }
     let database = part.join(DATABASE);
     drop(super::private_file(&database)?);
-    let target = database.to_str().ok_or_else(|| StoreError::Foreign(database.clone()))?;
+    let target = database
+        .to_str()
+        .ok_or_else(|| StoreError::Foreign(database.clone()))?;
     source.execute("VACUUM INTO ?1", [target])?;
     let head = begin_epoch(&database, epoch, now)?;
-    File::open(&database).and_then(|file| file.sync_all()).map_err(at(&database))?;
+    File::open(&database)
+        .and_then(|file| file.sync_all())
+        .map_err(at(&database))?;
     sync_folder_of(&database)?;
     std::fs::rename(&part, data).map_err(at(data))?;
     std::mem::forget(half);
     sync_folder_of(data)?;
-    Ok(Restored { epoch: head.epoch, records: head.size, files })
+    Ok(Restored {
+        epoch: head.epoch,
+        records: head.size,
+        files,
+    })
 }
 
 /// The record of the new epoch and the head row, in one transaction. Logins of earlier epochs are
@@ -141,7 +166,10 @@ fn begin_epoch(
     transaction.execute_batch("DROP TABLE backup_files")?;
     let mut head = records::head(&transaction)?;
     let before = head;
-    head.epoch = before.epoch.saturating_add(1).max(at_least.unwrap_or_default());
+    head.epoch = before
+        .epoch
+        .saturating_add(1)
+        .max(at_least.unwrap_or_default());
     head.epoch_started = now;
     let ended = transaction.execute(
         "UPDATE logins SET ended = min(ends, ?1) WHERE ended IS NULL",
@@ -165,7 +193,9 @@ fn begin_epoch(
 fn whole(source: &Connection) -> Result<(), StoreError> {
     let answer: String = source.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if answer != "ok" {
-        return Err(StoreError::Damaged("the backup's pages do not fit together"));
+        return Err(StoreError::Damaged(
+            "the backup's pages do not fit together",
+        ));
     }
     let head = records::head(source)?;
     let mut statement = source.prepare("SELECT idx, leaf, hash FROM records ORDER BY idx")?;
@@ -174,11 +204,17 @@ fn whole(source: &Connection) -> Result<(), StoreError> {
     while let Some(row) = rows.next()? {
         let leaf: Vec<u8> = row.get(1)?;
         if from_sql(row.get(0)?)? != next || Hash::of_leaf(&leaf).0 != row.get::<_, [u8; 32]>(2)? {
-            return Err(StoreError::Damaged("a record of the backup is missing or changed"));
+            return Err(StoreError::Damaged(
+                "a record of the backup is missing or changed",
+            ));
         }
         next = next.saturating_add(1);
     }
-    if next == head.size { Ok(()) } else { Err(StoreError::Damaged("the backup lost records")) }
+    if next == head.size {
+        Ok(())
+    } else {
+        Err(StoreError::Damaged("the backup lost records"))
+    }
 }
 
 /// Regular files below the data folder, relative to it; no links, sockets, locks, databases.
@@ -203,13 +239,18 @@ fn files_of(data: &Path, database: &Path, part: &Path) -> Result<Vec<PathBuf>, S
 }
 
 fn belongs(path: &Path, database: &Path, part: &Path) -> bool {
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = |path: &Path| {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
     let (Some(own), Some(database), Some(part)) = (name(path), name(database), name(part)) else {
         return false;
     };
     let sqlite = |file: &Path| {
         let mut magic = [0; 16];
-        File::open(file).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+        File::open(file)
+            .and_then(|mut file| file.read_exact(&mut magic))
+            .is_ok()
             && &magic == b"SQLite format 3\0"
     };
     // Other backups lie in the folder too, perhaps.
@@ -220,7 +261,9 @@ fn belongs(path: &Path, database: &Path, part: &Path) -> bool {
 fn plain(name: &str) -> Option<PathBuf> {
     let path = Path::new(name);
     let good = !name.is_empty()
-        && path.components().all(|part| matches!(part, Component::Normal(_)))
+        && path
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)))
         && path.file_name().is_some_and(|name| name != DATABASE);
     good.then(|| path.to_owned())
 }
@@ -229,10 +272,16 @@ fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     if let Some(parent) = path.parent()
         && parent.symlink_metadata().is_err()
     {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(at(parent))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(parent)
+            .map_err(at(parent))?;
     }
     let mut file = create_new(path)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at(path))?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(at(path))?;
     sync_folder_of(path)
 }
 
@@ -242,17 +291,26 @@ fn folder(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             Err(StoreError::Exists(path.to_owned()))
         }
-        Err(cause) => Err(StoreError::File { path: path.to_owned(), cause }),
+        Err(cause) => Err(StoreError::File {
+            path: path.to_owned(),
+            cause,
+        }),
     }
 }
 
 fn create_new(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(|cause| {
-        match cause.kind() {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|cause| match cause.kind() {
             std::io::ErrorKind::AlreadyExists => StoreError::Exists(path.to_owned()),
-            _ => StoreError::File { path: path.to_owned(), cause },
-        }
-    })
+            _ => StoreError::File {
+                path: path.to_owned(),
+                cause,
+            },
+        })
 }
 
 fn digest(path: &Path) -> Result<(u64, Hash), StoreError> {
@@ -262,7 +320,9 @@ fn digest(path: &Path) -> Result<(u64, Hash), StoreError> {
     let mut bytes = 0_u64;
     loop {
         let read = file.read(&mut buffer).map_err(at(path))?;
-        let Some(piece) = buffer.get(..read).filter(|piece| !piece.is_empty()) else { break };
+        let Some(piece) = buffer.get(..read).filter(|piece| !piece.is_empty()) else {
+            break;
+        };
         hash.update(piece);
         bytes = bytes.saturating_add(u64::try_from(read).unwrap_or_default());
     }
@@ -271,7 +331,10 @@ fn digest(path: &Path) -> Result<(u64, Hash), StoreError> {
 
 fn at(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
     let path = path.to_owned();
-    move |cause| StoreError::File { path: path.clone(), cause }
+    move |cause| StoreError::File {
+        path: path.clone(),
+        cause,
+    }
 }
 
 /// Takes away what was only half made.

@@ -21,11 +21,16 @@ pub(crate) fn head(connection: &Connection) -> Result<Head, StoreError> {
 
 /// Writes the head row.
 pub(crate) fn set_head(connection: &Connection, head: Head) -> Result<(), StoreError> {
-    let mut statement = connection
-        .prepare_cached("UPDATE head SET size = ?1, epoch = ?2, epoch_started = ?3 WHERE one = 1")?;
+    let mut statement = connection.prepare_cached(
+        "UPDATE head SET size = ?1, epoch = ?2, epoch_started = ?3 WHERE one = 1",
+    )?;
     let started = to_sql(head.epoch_started.millis())?;
     let changed = statement.execute(params![to_sql(head.size)?, to_sql(head.epoch)?, started])?;
-    if changed == 1 { Ok(()) } else { Err(StoreError::Damaged("the head row is missing")) }
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Damaged("the head row is missing"))
+    }
 }
 
 /// What a record is found by, beside its index.
@@ -57,8 +62,8 @@ pub(crate) fn append(
         entry.leaf,
         entry.hash.0,
     ])?;
-    let mut part = connection
-        .prepare_cached("INSERT INTO parts (number, salt, bytes) VALUES (?1, ?2, ?3)")?;
+    let mut part =
+        connection.prepare_cached("INSERT INTO parts (number, salt, bytes) VALUES (?1, ?2, ?3)")?;
     for it in &entry.parts {
         part.execute(params![part_number(index, it.name)?, it.salt, it.bytes])?;
     }
@@ -116,7 +121,9 @@ pub(crate) fn part(
     let mut statement =
         connection.prepare_cached("SELECT salt, bytes FROM parts WHERE number = ?1")?;
     Ok(statement
-        .query_row([part_number(index, name)?], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([part_number(index, name)?], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?)
 }
 
@@ -146,7 +153,9 @@ pub(crate) fn record_of_serial(
 ) -> Result<Option<u64>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT record FROM certificates WHERE serial = ?1")?;
-    let record = statement.query_row([to_sql(serial)?], |row| row.get(0)).optional()?;
+    let record = statement
+        .query_row([to_sql(serial)?], |row| row.get(0))
+        .optional()?;
     record.map(from_sql).transpose()
 }
 

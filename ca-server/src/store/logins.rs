@@ -56,7 +56,10 @@ fn read(row: &Row<'_>) -> Result<LoginRow, StoreError> {
 }
 
 /// By identifier, whether it lives or not.
-pub(crate) fn by_id(connection: &Connection, id: &[u8; 16]) -> Result<Option<LoginRow>, StoreError> {
+pub(crate) fn by_id(
+    connection: &Connection,
+    id: &[u8; 16],
+) -> Result<Option<LoginRow>, StoreError> {
     let mut statement = connection.prepare_cached(select!("WHERE id = ?1"))?;
     let mut rows = statement.query([id])?;
     rows.next()?.map(read).transpose()

@@ -48,7 +48,11 @@ pub(crate) fn check(
     let found = version(connection, path)?;
     let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
     if found > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        });
     }
     Ok((found, known))
 }
@@ -57,13 +61,12 @@ pub(crate) fn check(
 pub(crate) fn version(connection: &Connection, path: &Path) -> Result<u32, StoreError> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let foreign = || StoreError::Foreign(path.to_owned());
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(
-            |error| match error.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::NotADatabase) => foreign(),
-                _ => StoreError::Database(error),
-            },
-        )?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(|error| match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::NotADatabase) => foreign(),
+            _ => StoreError::Database(error),
+        })?;
     let found = number("user_version")?;
     match (tables, number("application_id")?) {
         (0, 0) if found == 0 => Ok(0),
@@ -75,7 +78,10 @@ pub(crate) fn version(connection: &Connection, path: &Path) -> Result<u32, Store
 /// `NAME.before-vN`: the database as it was, whole and synced before anything changes.
 fn copy_before(connection: &Connection, path: &Path, found: u32) -> Result<(), StoreError> {
     let copy = beside(path, &format!(".before-v{}", found.saturating_add(1)));
-    let fail = |cause| StoreError::File { path: copy.clone(), cause };
+    let fail = |cause| StoreError::File {
+        path: copy.clone(),
+        cause,
+    };
     match std::fs::remove_file(&copy) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -112,7 +118,11 @@ mod tests {
         assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let copied = Connection::open(&copy).unwrap();
         assert_eq!(version(&copied, &copy).unwrap(), 1);
-        assert!(copied.query_row("SELECT one FROM more", [], |_| Ok(())).is_err());
+        assert!(
+            copied
+                .query_row("SELECT one FROM more", [], |_| Ok(()))
+                .is_err()
+        );
     }
 
     #[test]
@@ -122,7 +132,17 @@ mod tests {
         let mut connection = Connection::open(&path).unwrap();
         migrate(&mut connection, &path, &[STEPS[0], SECOND]).unwrap();
         let refused = migrate(&mut connection, &path, STEPS).unwrap_err();
-        assert!(matches!(refused, StoreError::Newer { found: 2, known: 1, .. }), "{refused}");
+        assert!(
+            matches!(
+                refused,
+                StoreError::Newer {
+                    found: 2,
+                    known: 1,
+                    ..
+                }
+            ),
+            "{refused}"
+        );
         assert_eq!(version(&connection, &path).unwrap(), 2);
     }
 
@@ -135,7 +155,11 @@ mod tests {
         let broken = "CREATE TABLE half (one INTEGER) STRICT; CREATE NONSENSE;";
         assert!(migrate(&mut connection, &path, &[STEPS[0], broken]).is_err());
         assert_eq!(version(&connection, &path).unwrap(), 1);
-        assert!(connection.query_row("SELECT one FROM half", [], |_| Ok(())).is_err());
+        assert!(
+            connection
+                .query_row("SELECT one FROM half", [], |_| Ok(()))
+                .is_err()
+        );
     }
 
     #[test]
@@ -143,7 +167,9 @@ mod tests {
         let folder = folder();
         let other = folder.path().join("other.db");
         let mut connection = Connection::open(&other).unwrap();
-        connection.execute_batch("CREATE TABLE theirs (one INTEGER)").unwrap();
+        connection
+            .execute_batch("CREATE TABLE theirs (one INTEGER)")
+            .unwrap();
         let refused = migrate(&mut connection, &other, STEPS).unwrap_err();
         assert!(matches!(refused, StoreError::Foreign(_)), "{refused}");
     }
