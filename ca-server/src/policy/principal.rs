@@ -56,6 +56,11 @@ impl RoleName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Stands for a name that is none, in a policy that will not load.
+    pub(super) fn placeholder() -> Self {
+        RoleName("unnamed".into())
+    }
 }
 
 impl AccountName {

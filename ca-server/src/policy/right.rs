@@ -44,6 +44,14 @@ impl Right {
         }
     }
 
+    /// Its place in [`Right::ALL`].
+    pub(super) fn place(self) -> usize {
+        Self::ALL
+            .iter()
+            .position(|right| *right == self)
+            .unwrap_or(usize::MAX)
+    }
+
     /// The right of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|right| right.name() == name)

@@ -5,6 +5,30 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::{Case, Objection};
+
+/// The ask comes from one of the role's networks. Who reads this has the role, and would find the
+/// networks in the certificate: they can be told.
+pub(super) fn rule(case: &Case<'_>) -> Result<(), Objection> {
+    let networks = &case.role.source;
+    let inside = |address| networks.iter().any(|network| network.contains(address));
+    if networks.is_empty() || case.ask.source.is_some_and(inside) {
+        return Ok(());
+    }
+    let role = &case.role.name;
+    let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+    let reason = match case.ask.source {
+        Some(from) => format!("The role {role} is not given to {}.", from.to_canonical()),
+        None => format!("The role {role} is given to some networks only, and yours is not known."),
+    };
+    let help = format!("Ask from {}.", networks.join(" or "));
+    Err(Objection {
+        rule: "source",
+        reason,
+        help,
+    })
+}
+
 /// A network: an address with no bit set behind its prefix.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cidr {
@@ -60,6 +84,11 @@ impl Cidr {
             return Err(CidrError::HostBits { network });
         }
         Ok(network)
+    }
+
+    /// The first address.
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// Whether the address lies inside. An IPv4 address in IPv6 clothes counts as IPv4.

@@ -1,0 +1,143 @@
+//! Attempts on the policy: to get what it does not give, and to have it load what it cannot keep.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::identity::{Email, Group, Issuer, Subject};
+
+const IDP: &str = "https://idp.example.com";
+const OTHER: &str = "https://other.example.com";
+const NOW: Timestamp = Timestamp::from_seconds(1_795_000_000);
+
+const ROLES: &str = r#"
+order = ["production-observer", "production-admin"]
+
+[roles.production-observer]
+accounts = ["observer"]
+max_validity = "15m"
+extensions = ["permit-pty"]
+
+[roles.production-admin]
+accounts = ["admin", "root"]
+max_validity = "5m"
+"#;
+
+fn facts(issuers: &[&str]) -> IssuerFacts {
+    let fact = |issuer: &&str| IssuerFact {
+        issuer: (*issuer).to_owned(),
+        ..IssuerFact::default()
+    };
+    IssuerFacts {
+        issuers: issuers.iter().map(fact).collect(),
+    }
+}
+
+fn load(text: &str) -> Policy {
+    match Policy::parse(text, &facts(&[IDP])) {
+        Ok(policy) => policy,
+        Err(errors) => panic!("{text}\ndoes not load:\n{errors}"),
+    }
+}
+
+/// ROLES and what is added to it.
+fn with(text: &str) -> Policy {
+    load(&format!("{ROLES}\n{text}"))
+}
+
+fn ops() -> Policy {
+    with("[[grants]]\ngroups = [\"Ops\"]\nroles = [\"production-observer\"]")
+}
+
+fn person(groups: &[&str]) -> Snapshot {
+    Snapshot {
+        issuer: Issuer::new(IDP),
+        client_id: "client".into(),
+        subject: Subject::new("00u1"),
+        person: String::new(),
+        email: None,
+        groups: groups.iter().map(|group| Group::new(group)).collect(),
+        acr: None,
+        amr: Vec::new(),
+        acrs: Vec::new(),
+        auth_time: None,
+        claims: BTreeMap::new(),
+        issued_at: NOW,
+        expires: NOW.plus(Duration::from_secs(3600)),
+    }
+}
+
+fn says(claim: &str, value: Value) -> Snapshot {
+    let mut who = person(&["Staff"]);
+    who.claims.insert(claim.into(), value);
+    who
+}
+
+fn ask(role: &str) -> Ask {
+    Ask {
+        role: Some(role.into()),
+        ..Ask::default()
+    }
+}
+
+fn gets(policy: &Policy, who: &Snapshot, role: &str) -> bool {
+    policy.decide(who, &ask(role), NOW).is_ok()
+}
+
+#[test]
+fn smoke() {
+    let policy = ops();
+    println!(
+        "{:?}",
+        policy.decide(&person(&["Ops"]), &Ask::default(), NOW)
+    );
+    println!(
+        "{:?}",
+        policy.decide(&person(&["Staff"]), &Ask::default(), NOW)
+    );
+    println!(
+        "{:?}",
+        policy.decide(&person(&["Staff"]), &ask("production-obsever"), NOW)
+    );
+    println!(
+        "{:?}",
+        policy.decide(&person(&["Ops"]), &ask("production-admin"), NOW)
+    );
+    println!(
+        "{:?}",
+        policy.decide(
+            &person(&["Ops"]),
+            &Ask {
+                account: Some("root".into()),
+                ..Default::default()
+            },
+            NOW
+        )
+    );
+    let text = example(IDP, &[]);
+    println!("{text}");
+    load(&text);
+    let text = example(
+        IDP,
+        &[
+            "Ops=dev:{username},observer".parse().unwrap(),
+            "a=\"b\\=root:root".parse().unwrap(),
+        ],
+    );
+    println!("{text}");
+    load(&text);
+    let bad = format!(
+        "{}\n[[grants]]\ngroup = [\"Ops\"]\nroles = [\"production-obsever\"]\n[[grants]]\ngroups=[]\nroles=[]\n[[tests]]\nwho={{}}\nmay=[\"production-admin\"]\n[[rights]]\ngroups=\"x\"\nmay=[\"*\",\"hosts\"]\n",
+        ROLES.replace("max_validity", "max_validty")
+    );
+    println!(
+        "{}",
+        Policy::parse(&bad, &facts(&[IDP, OTHER])).unwrap_err()
+    );
+    println!(
+        "{}",
+        Policy::parse("a = \nb = 3 4\n", &facts(&[IDP, OTHER])).unwrap_err()
+    );
+}

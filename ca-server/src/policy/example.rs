@@ -1,0 +1,294 @@
+//! The policy that `jit-ssh-ca init` writes: commented, and with tests of its own that hold.
+
+use std::fmt::Write as _;
+
+use super::principal::{AccountName, NameError, RoleName};
+use super::role::{Account, OWN};
+
+/// `Ops=production-observer:observer`: one group, one role, its accounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExampleGrant {
+    /// The group, exactly as the issuer writes it.
+    pub group: String,
+    /// The role that its members get.
+    pub role: RoleName,
+    /// The accounts that the role opens; not empty.
+    pub accounts: Vec<Account>,
+}
+
+/// Why a text is not `GROUP=ROLE:ACCOUNT[,ACCOUNT…]`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExampleGrantError {
+    /// A sign is missing.
+    #[error("a grant is written GROUP=ROLE:ACCOUNT, as in Ops=production-observer:observer")]
+    Shape,
+    /// The group is empty, or looks like a pattern.
+    #[error("{0:?} cannot be a group here: write its exact name, without `*`")]
+    Group(String),
+    /// The role.
+    #[error("{0:?} is no name of a role: {1}")]
+    Role(String, NameError),
+    /// An account.
+    #[error("{0:?} is no account: {1}")]
+    Account(String, NameError),
+}
+
+impl std::str::FromStr for ExampleGrant {
+    type Err = ExampleGrantError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Neither a role nor an account can contain `=`; a group can.
+        let (group, rest) = text.rsplit_once('=').ok_or(ExampleGrantError::Shape)?;
+        let (role, accounts) = rest.split_once(':').ok_or(ExampleGrantError::Shape)?;
+        let unusable = group.trim().is_empty()
+            || group.trim() != group
+            || group.contains('*')
+            || group.chars().any(char::is_control)
+            || group.chars().count() > 256;
+        if unusable {
+            return Err(ExampleGrantError::Group(group.to_owned()));
+        }
+        let role_name =
+            RoleName::new(role).map_err(|error| ExampleGrantError::Role(role.to_owned(), error))?;
+        let mut named = Vec::new();
+        for account in accounts.split(',') {
+            let account = match account {
+                OWN => Account::Own,
+                fixed => Account::Fixed(
+                    AccountName::new(fixed)
+                        .map_err(|error| ExampleGrantError::Account(fixed.to_owned(), error))?,
+                ),
+            };
+            if !named.contains(&account) {
+                named.push(account);
+            }
+        }
+        Ok(ExampleGrant {
+            group: group.to_owned(),
+            role: role_name,
+            accounts: named,
+        })
+    }
+}
+
+/// A commented policy that gives each group its roles. Without any, the usual two: "Ops" observes
+/// production, "SRE" administers it. It loads wherever the issuer can say groups.
+pub fn example(issuer: &str, grants: &[ExampleGrant]) -> String {
+    let usual = usual();
+    let grants = if grants.is_empty() {
+        usual.as_slice()
+    } else {
+        grants
+    };
+    let groups = distinct(grants.iter().map(|grant| grant.group.as_str()));
+    let roles = distinct(grants.iter().map(|grant| &grant.role));
+    let given = |group: &str| {
+        distinct(
+            grants
+                .iter()
+                .filter(|grant| grant.group == group)
+                .map(|grant| &grant.role),
+        )
+    };
+    let accounts = |role: &RoleName| {
+        let grants = grants.iter().filter(|grant| grant.role == *role);
+        distinct(grants.flat_map(|grant| &grant.accounts))
+    };
+    let mut text = String::from(HEAD);
+    let all = list(roles.iter().map(|role| role.as_str()));
+    line(&mut text, &format!("order = [{all}]"));
+    text.push_str(AFTER_ORDER);
+    let own = roles
+        .iter()
+        .any(|name| accounts(name).contains(&&Account::Own));
+    text.push_str(if own { USERNAME } else { USERNAME_COMMENTED });
+    for name in &roles {
+        text.push_str(&role(name, &accounts(name)));
+    }
+    text.push_str(GRANTS_HEAD);
+    for group in &groups {
+        let roles = list(given(group).iter().map(|role| role.as_str()));
+        line(&mut text, "[[grants]]");
+        line(&mut text, &format!("issuer = {}", quoted(issuer)));
+        line(&mut text, &format!("groups = [{}]", quoted(group)));
+        line(&mut text, &format!("roles  = [{roles}]\n"));
+    }
+    text.push_str(&RIGHTS.replace("ISSUER", &quoted(issuer)));
+    text.push_str(TESTS_HEAD);
+    for group in &groups {
+        let may = given(group);
+        let may_not = roles.iter().filter(|name| !may.contains(name));
+        let who = format!(
+            "{{ issuer = {}, groups = [{}] }}",
+            quoted(issuer),
+            quoted(group)
+        );
+        let may_not = list(may_not.map(|role| role.as_str()));
+        test(
+            &mut text,
+            &who,
+            &list(may.iter().map(|role| role.as_str())),
+            &may_not,
+            own,
+        );
+    }
+    let nobody = format!("{{ issuer = {}, groups = [] }}", quoted(issuer));
+    test(&mut text, &nobody, "", &all, false);
+    text
+}
+
+fn usual() -> Vec<ExampleGrant> {
+    let texts = [
+        "Ops=production-observer:observer",
+        "SRE=production-admin:admin",
+    ];
+    texts
+        .into_iter()
+        .filter_map(|text| text.parse().ok())
+        .collect()
+}
+
+fn role(name: &RoleName, accounts: &[&Account]) -> String {
+    let written: Vec<String> = accounts.iter().map(|it| quoted(&it.to_string())).collect();
+    let powerful = is_powerful(name, accounts);
+    let mut text = String::new();
+    line(&mut text, &format!("[roles.{name}]"));
+    line(
+        &mut text,
+        &format!("description  = {}", quoted(&description(name))),
+    );
+    line(
+        &mut text,
+        &format!("accounts     = [{}]", written.join(", ")),
+    );
+    if powerful {
+        line(
+            &mut text,
+            "max_validity = \"5m\"           # short: whoever has it can change things",
+        );
+    } else {
+        line(&mut text, "max_validity = \"15m\"");
+    }
+    line(&mut text, "extensions   = [\"permit-pty\"]\n");
+    text
+}
+
+fn description(name: &RoleName) -> String {
+    match name.as_str() {
+        "production-observer" => "Look at production".to_owned(),
+        "production-admin" => "Administer production".to_owned(),
+        other => {
+            let words = other.replace('-', " ");
+            let mut letters = words.chars();
+            let first = letters.next().map(|first| first.to_ascii_uppercase());
+            first.into_iter().chain(letters).collect()
+        }
+    }
+}
+
+/// Gets five minutes instead of fifteen: the role or an account says "admin" or "root".
+fn is_powerful(name: &RoleName, accounts: &[&Account]) -> bool {
+    let strong = |text: &str| text.contains("admin") || text.contains("root");
+    strong(name.as_str()) || accounts.iter().any(|account| strong(&account.to_string()))
+}
+
+fn test(text: &mut String, who: &str, may: &str, may_not: &str, username: bool) {
+    line(text, "[[tests]]");
+    // A test of a role with {username} needs somebody who has one.
+    let who = match (username, who.strip_suffix(" }")) {
+        (true, Some(open)) => format!("{open}, claims = {{ preferred_username = \"alice\" }} }}"),
+        _ => who.to_owned(),
+    };
+    line(text, &format!("who     = {who}"));
+    if !may.is_empty() {
+        line(text, &format!("may     = [{may}]"));
+    }
+    if !may_not.is_empty() {
+        line(text, &format!("may_not = [{may_not}]"));
+    }
+    text.push('\n');
+}
+
+/// Each once, in the order of their first appearance.
+fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for one in all {
+        if !distinct.contains(&one) {
+            distinct.push(one);
+        }
+    }
+    distinct
+}
+
+fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.map(quoted).collect::<Vec<_>>().join(", ")
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            control if control.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(control));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+const HEAD: &str = r#"# Who may have which certificate. docs/policy.md has every key with an example.
+#
+# Names are exact and nothing is implied: an unknown key, an empty list or a test that fails keeps
+# the whole file from loading, and the policy before it stays in force.
+#
+#   jit-ssh-ca policy check        what is wrong with this file, with line and column
+#   jit-ssh-ca policy explain …    what somebody would get, and what stands against the rest
+
+# Which role a plain `ssh` takes first, of those that somebody may have.
+"#;
+
+const AFTER_ORDER: &str = r#"
+# What stands in the certificates: "roles" (role:NAME; each host knows which accounts a role opens)
+# or "accounts" (account names, for hosts that only set TrustedUserCAKeys).
+principals = "roles"
+
+"#;
+
+const USERNAME: &str = r#"# The account that "{username}" stands for: this claim, if it is a plain Unix account name. Take one
+# that people cannot change themselves. strip_domain = "example.com" cuts "@example.com" off.
+[username]
+claim = "preferred_username"
+
+"#;
+
+const USERNAME_COMMENTED: &str = r#"# For roles on people's own accounts, accounts = ["{username}"]: which account that is.
+# [username]
+# claim = "preferred_username"
+
+"#;
+
+const GRANTS_HEAD: &str = r"# Who gets which role: members of any of the groups, exactly as the identity provider writes them.
+# Also users = [{ email = … }] and claims = { … }; what stands in one grant must all hold.
+
+";
+
+const RIGHTS: &str = r#"# Who may do what at the CA itself: audit, logins, policy, keys, backup.
+# [[rights]]
+# issuer = ISSUER
+# groups = ["Security"]
+# may    = ["audit", "logins", "policy", "keys"]
+
+"#;
+
+const TESTS_HEAD: &str = r"# The policy's own tests: it does not load when one fails.
+
+";
