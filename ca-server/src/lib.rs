@@ -11,14 +11,26 @@
 //!                      └► http response
 //! ```
 
-pub mod certificate;
-pub mod config;
-pub mod entropy;
-pub mod identity;
-pub mod ledger;
-pub mod login;
-pub mod policy;
-pub mod secret;
-pub mod signer;
-pub mod store;
+// In the order of the flow; the blank lines keep rustfmt from sorting.
+
 pub mod time;
+
+pub mod entropy;
+
+pub mod secret;
+
+pub mod config;
+
+pub mod identity;
+
+pub mod policy;
+
+pub mod certificate;
+
+pub mod signer;
+
+pub mod ledger;
+
+pub mod store;
+
+pub mod login;

@@ -168,12 +168,7 @@ impl Keyring {
         let bytes = certificate.to_be_signed();
         check::last_look(bytes, certificate.terms(), self.user_ca_public.blob())?;
         let signature = self.user_ca.sign(bytes).map_err(SignerError::Signing)?;
-        let mut whole = Vec::with_capacity(
-            bytes
-                .len()
-                .saturating_add(signature.len())
-                .saturating_add(4),
-        );
+        let mut whole = Vec::with_capacity(bytes.len().saturating_add(signature.len()).saturating_add(4));
         whole.extend_from_slice(bytes);
         crate::certificate::string(&mut whole, &signature)?;
         let kind = certificate.certificate_type();

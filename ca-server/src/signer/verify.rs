@@ -19,12 +19,7 @@ use ssh_key::{Algorithm, EcdsaCurve, HashAlg, Mpint, PublicKey, SshSig};
 pub fn verify_proof(header: &ProofHeader, request: &Request<'_>) -> Result<(), ProofError> {
     let message = proof::message(request, header.time, header.id);
     let key = header.public_key();
-    verify_sshsig(
-        &key,
-        proof::NAMESPACE,
-        message.as_bytes(),
-        &header.signature,
-    )
+    verify_sshsig(&key, proof::NAMESPACE, message.as_bytes(), &header.signature)
 }
 
 /// Checks an SSHSIG by `key`; a security key must have been touched.
