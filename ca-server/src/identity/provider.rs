@@ -144,7 +144,7 @@ fn base(preset: Preset, issuer: &str) -> IssuerConfig {
             acrs: true,
             auth_time: true,
             groups: true,
-            email: true,
+            email: false,
         },
     }
 }

@@ -26,7 +26,6 @@ pub(super) fn defaults(mut config: IssuerConfig) -> IssuerConfig {
     config.person_key = ["tid", "oid"].map(str::to_owned).to_vec();
     config.can_say.amr = false;
     config.can_say.acr = false;
-    config.can_say.email = false;
     if let Some(tenant) = tenant(config.issuer.as_ref()) {
         config.require.insert("tid".to_owned(), tenant.to_owned());
     }

@@ -22,6 +22,7 @@ pub(super) fn defaults(mut config: IssuerConfig) -> IssuerConfig {
     config.can_say.acrs = false;
     config.can_say.auth_time = false;
     config.can_say.groups = false;
+    config.can_say.email = true;
     config
 }
 
