@@ -192,6 +192,10 @@ impl Ca {
     /// Starts serving, and waits until it is ready.
     pub fn serve(&mut self) {
         self.launch();
+        self.wait_ready();
+    }
+
+    fn wait_ready(&mut self) {
         let address = self.address;
         let child = self.child.as_mut().unwrap();
         clock::until("the CA to listen", || {
@@ -204,6 +208,21 @@ impl Ca {
                 (answer.status == 200).then_some(())
             });
         }
+    }
+
+    /// [`Ca::serve`] by a shell whose umask forbids nothing.
+    pub fn serve_under_umask_000(&mut self) {
+        let script = format!(
+            "umask 000; exec {} serve --data {}",
+            program("jit-ssh-ca").display(),
+            self.data.display()
+        );
+        let child = Run::new("sh")
+            .args(["-c", &script])
+            .env("JIT_SSH_CA_PASSPHRASE", PASSPHRASE)
+            .start("jit-ssh-ca", &self.log_folder);
+        self.child = Some(child);
+        self.wait_ready();
     }
 
     /// Starts the process without waiting for anything.
@@ -225,6 +244,11 @@ impl Ca {
     /// The process that serves.
     pub fn child(&mut self) -> &mut Child {
         self.child.as_mut().expect("the CA serves")
+    }
+
+    /// Its pid.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the CA serves").pid()
     }
 
     /// What it logged, over all its runs.
