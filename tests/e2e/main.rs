@@ -1,13 +1,21 @@
 //! The end-to-end tests: one binary, one link. Each test starts its own parts and ends them.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "tests: a panic is a finding"
 )]
 
+mod scene;
+
+mod attacks;
+mod backup;
+mod crash;
+mod login;
 mod matrix;
 mod parts;
+mod paste;
+mod plain_ssh;
+mod reload;
+mod renewal;

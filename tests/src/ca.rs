@@ -76,6 +76,8 @@ may_not = ["production-admin"]
 /// How a CA is set up.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// Name of the CA.
+    pub name: String,
     /// Policy file.
     pub policy: String,
     /// Host patterns.
@@ -95,6 +97,7 @@ pub struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         Plan {
+            name: "ca.test".to_owned(),
             policy: POLICY.to_owned(),
             hosts: vec!["*.prod.example.com".to_owned(), "127.0.66.*".to_owned()],
             issuer: String::new(),
@@ -156,8 +159,9 @@ impl Ca {
         let plan = &self.plan;
         let (tls, port) = (plan.tls, self.address.port());
         let mut text = format!(
-            "name = \"ca.test\"\nurl = \"{url}\"\nprofile = \"{profile}\"\nhosts = {hosts:?}\n\n\
+            "name = {name:?}\nurl = \"{url}\"\nprofile = \"{profile}\"\nhosts = {hosts:?}\n\n\
              [listen]\naddress = \"127.0.0.1:{port}\"\ntls = \"{tls}\"\n{sections}\n",
+            name = plan.name,
             url = self.url,
             profile = plan.profile,
             hosts = plan.hosts,
@@ -223,6 +227,28 @@ impl Ca {
             .start("jit-ssh-ca", &self.log_folder);
         self.child = Some(child);
         self.wait_ready();
+    }
+
+    /// [`Ca::serve`] with the data on a file system of its own of this size, which only the CA's
+    /// namespace has; gives the folder as the test can see it. For root.
+    pub fn serve_on_a_disk_of(&mut self, size: &str) -> PathBuf {
+        let disk = self.data.with_extension("disk");
+        fs::create_dir_all(&disk).unwrap();
+        let script = format!(
+            "set -e; mount -t tmpfs -o size={size},mode=700 tmpfs {disk}; cp -a {data}/. {disk}; \
+             exec {program} serve --data {disk}",
+            disk = disk.display(),
+            data = self.data.display(),
+            program = program("jit-ssh-ca").display(),
+        );
+        let child = Run::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-c", &script])
+            .env("JIT_SSH_CA_PASSPHRASE", PASSPHRASE)
+            .start("jit-ssh-ca", &self.log_folder);
+        self.child = Some(child);
+        self.wait_ready();
+        let root = PathBuf::from(format!("/proc/{}/root", self.pid()));
+        root.join(disk.strip_prefix("/").unwrap())
     }
 
     /// Starts the process without waiting for anything.

@@ -32,6 +32,13 @@ impl Builder {
         self
     }
 
+    /// The CA has this name.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.plan.name);
+        self
+    }
+
     /// The CA has this policy.
     #[must_use]
     pub fn policy(mut self, text: &str) -> Self {

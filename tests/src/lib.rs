@@ -21,6 +21,7 @@
 
 pub mod agent;
 pub mod browser;
+pub mod proxy;
 pub mod ca;
 pub mod client;
 pub mod clock;

@@ -121,6 +121,7 @@ impl std::fmt::Display for Output {
 pub struct Run {
     command: Command,
     input: Option<String>,
+    stdin: Option<File>,
     patience: Duration,
 }
 
@@ -169,6 +170,17 @@ impl Run {
     #[must_use]
     pub fn input(mut self, text: impl Into<String>) -> Self {
         self.input = Some(text.into());
+        self
+    }
+
+    /// Reads from this file or pipe (opened for both, so that a pipe waits for no writer).
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    #[must_use]
+    pub fn reading(mut self, path: &Path) -> Self {
+        let options = fs::OpenOptions::new().read(true).write(true).open(path);
+        self.stdin = Some(options.unwrap());
         self
     }
 
@@ -233,7 +245,7 @@ impl Run {
 
     /// Starts it as a child that goes on, its output in `NAME.log` of the folder.
     pub fn start(self, name: &str, folder: &Dir) -> Child {
-        Child::start(self.command, name, folder)
+        Child::start(&self.command, self.stdin, name, folder)
     }
 }
 
@@ -242,6 +254,7 @@ impl From<Command> for Run {
         Run {
             command,
             input: None,
+            stdin: None,
             patience: PATIENCE,
         }
     }
@@ -257,7 +270,7 @@ pub struct Child {
 }
 
 impl Child {
-    fn start(command: Command, name: &str, folder: &Dir) -> Self {
+    fn start(command: &Command, stdin: Option<File>, name: &str, folder: &Dir) -> Self {
         let log = folder.join(&format!("{name}.log"));
         let file = fs::OpenOptions::new()
             .create(true)
@@ -280,7 +293,7 @@ impl Child {
             guarded.current_dir(folder);
         }
         let child = guarded
-            .stdin(Stdio::piped())
+            .stdin(stdin.map_or_else(Stdio::piped, Stdio::from))
             .stdout(file.try_clone().unwrap())
             .stderr(file)
             .process_group(0)

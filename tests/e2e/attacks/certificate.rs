@@ -20,15 +20,25 @@ fn a33_to_a37_a_certificate_is_exactly_what_its_role_says() {
     let after = jit_ssh_tests::clock::now();
     let listed = Listed::of(&alice.answer.certificate);
     // A37: the type, and who signed it.
-    assert_eq!(listed.value("Type"), "ssh-ed25519-cert-v01@openssh.com user certificate");
+    assert_eq!(
+        listed.value("Type"),
+        "ssh-ed25519-cert-v01@openssh.com user certificate"
+    );
     let host_ca = fs::read_to_string(lab.ca.data.join("keys/host-ca.pub")).unwrap();
     let user_ca = fs::read_to_string(lab.ca.data.join("keys/user-ca.pub")).unwrap();
     let fingerprint = |line: &str| {
-        line.parse::<ssh_key::PublicKey>().unwrap().fingerprint(HashAlg::Sha256).to_string()
+        line.parse::<ssh_key::PublicKey>()
+            .unwrap()
+            .fingerprint(HashAlg::Sha256)
+            .to_string()
     };
     assert!(listed.value("Signing CA").contains(&fingerprint(&user_ca)));
     assert_ne!(fingerprint(&user_ca), fingerprint(&host_ca));
-    assert!(!lab.ca.user_ca().contains(host_ca.split(' ').nth(1).unwrap()));
+    assert!(
+        !lab.ca
+            .user_ca()
+            .contains(host_ca.split(' ').nth(1).unwrap())
+    );
     // A33, A34: one principal, of the role.
     assert_eq!(listed.list("Principals"), ["role:production-observer"]);
     // A35: a serial that can be revoked.
@@ -42,12 +52,21 @@ fn a33_to_a37_a_certificate_is_exactly_what_its_role_says() {
     assert_eq!(listed.list("Critical Options"), [""; 0]);
     for extension in listed.list("Extensions") {
         let name = extension.split_whitespace().next().unwrap();
-        assert!(name == "permit-pty" || name.ends_with("@jit-ssh.dev"), "{extension}");
+        assert!(
+            name == "permit-pty" || name.ends_with("@jit-ssh.dev"),
+            "{extension}"
+        );
     }
     // The key ID stands in sshd's log as it is.
     let id = listed.value("Key ID").trim_matches('"');
-    assert!(id.len() < 200 && id.bytes().all(|byte| byte.is_ascii_graphic()), "{id:?}");
-    assert!(id.contains("role=production-observer") && id.contains(&alice.answer.login.id), "{id}");
+    assert!(
+        id.len() < 200 && id.bytes().all(|byte| byte.is_ascii_graphic()),
+        "{id:?}"
+    );
+    assert!(
+        id.contains("role=production-observer") && id.contains(&alice.answer.login.id),
+        "{id}"
+    );
 }
 
 #[test]
@@ -68,7 +87,10 @@ fn a34_a_name_that_sshd_would_read_otherwise_does_not_load() {
             .go()
     };
     check("ops").ok();
-    for bad in ["a b", "a,b", "a#b", "a*b", "a?b", "a@b", "a:b", "a+b", "a/b", "a\\\\b", "a%b", "", "\u{e4}", "a\u{7f}b", "-a", "!a"] {
+    for bad in [
+        "a b", "a,b", "a#b", "a*b", "a?b", "a@b", "a:b", "a+b", "a/b", "a\\\\b", "a%b", "",
+        "\u{e4}", "a\u{7f}b", "-a", "!a",
+    ] {
         check(bad).failed();
     }
 }
@@ -79,17 +101,34 @@ fn a35_serials_are_never_zero_and_never_the_same() {
     let wire = lab.wire();
     let alice = lab.login("alice");
     let serials: Vec<u64> = (0..100)
-        .map(|_| wire.ask(&alice.key, &json!({})).certificate().serial.parse().unwrap())
+        .map(|_| {
+            wire.ask(&alice.key, &json!({}))
+                .certificate()
+                .serial
+                .parse()
+                .unwrap()
+        })
         .collect();
     let distinct: BTreeSet<u64> = serials.iter().copied().collect();
     assert_eq!(distinct.len(), 100);
     assert!(!distinct.contains(&0));
     // Sparse, so that a list of revoked ones needs no bitmap.
-    assert!(distinct.iter().zip(distinct.iter().skip(1)).all(|(a, b)| b - a > 1 << 20));
+    assert!(
+        distinct
+            .iter()
+            .zip(distinct.iter().skip(1))
+            .all(|(a, b)| b - a > 1 << 20)
+    );
 }
 
 /// Asks to certify this key in place of the login key; the nonce covers both.
-fn name_key(lab: &Lab, wire: &Wire, line: &str, blob: &[u8], signature: &str) -> jit_ssh_tests::http::Answer {
+fn name_key(
+    lab: &Lab,
+    wire: &Wire,
+    line: &str,
+    blob: &[u8],
+    signature: &str,
+) -> jit_ssh_tests::http::Answer {
     let (key, salt) = (Key::new(), BindingSalt::new());
     let nonce = binding::nonce_with_named_key(&key.blob(), blob, &Salt::new(salt.0));
     let token = lab.idp.token("alice", &nonce).sign();
@@ -130,7 +169,9 @@ fn name_file(lab: &Lab, wire: &Wire, file: &std::path::Path) -> jit_ssh_tests::h
 fn blob_of(line: &str) -> Vec<u8> {
     use base64::Engine as _;
     let text = line.split(' ').nth(1).unwrap();
-    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .unwrap()
 }
 
 #[test]
@@ -139,8 +180,18 @@ fn a38_a_certificate_in_place_of_a_key_is_refused() {
     let wire = lab.wire();
     let alice = lab.login("alice");
     let certificate = alice.answer.certificate.clone();
-    let signature = alice.key.sign(NAMED_KEY_NAMESPACE, b"x").to_pem(LineEnding::LF).unwrap();
-    let answer = name_key(&lab, &wire, &certificate, &blob_of(&certificate), &signature);
+    let signature = alice
+        .key
+        .sign(NAMED_KEY_NAMESPACE, b"x")
+        .to_pem(LineEnding::LF)
+        .unwrap();
+    let answer = name_key(
+        &lab,
+        &wire,
+        &certificate,
+        &blob_of(&certificate),
+        &signature,
+    );
     assert!([400, 401].contains(&answer.status), "{answer:?}");
     answer.problem();
 }
@@ -151,7 +202,10 @@ fn a38_the_cas_own_keys_are_not_certified_for_anybody() {
     let wire = lab.wire();
     for name in ["user-ca", "host-ca", "identity"] {
         let line = fs::read_to_string(lab.ca.data.join(format!("keys/{name}.pub"))).unwrap();
-        let forged = Key::new().sign(NAMED_KEY_NAMESPACE, b"x").to_pem(LineEnding::LF).unwrap();
+        let forged = Key::new()
+            .sign(NAMED_KEY_NAMESPACE, b"x")
+            .to_pem(LineEnding::LF)
+            .unwrap();
         let answer = name_key(&lab, &wire, line.trim(), &blob_of(&line), &forged);
         assert!([400, 401].contains(&answer.status), "{name}: {answer:?}");
     }
@@ -166,9 +220,18 @@ fn a13_a_named_key_that_does_not_prove_itself_is_refused() {
     for signature in [
         String::new(),
         "-----BEGIN SSH SIGNATURE-----\n-----END SSH SIGNATURE-----\n".to_owned(),
-        thief.sign(NAMED_KEY_NAMESPACE, b"x").to_pem(LineEnding::LF).unwrap(),
-        victim.sign("git", b"a commit").to_pem(LineEnding::LF).unwrap(),
-        victim.sign(NAMED_KEY_NAMESPACE, b"another nonce").to_pem(LineEnding::LF).unwrap(),
+        thief
+            .sign(NAMED_KEY_NAMESPACE, b"x")
+            .to_pem(LineEnding::LF)
+            .unwrap(),
+        victim
+            .sign("git", b"a commit")
+            .to_pem(LineEnding::LF)
+            .unwrap(),
+        victim
+            .sign(NAMED_KEY_NAMESPACE, b"another nonce")
+            .to_pem(LineEnding::LF)
+            .unwrap(),
     ] {
         let answer = name_key(&lab, &wire, &victim.line(), &victim.blob(), &signature);
         assert!([400, 401].contains(&answer.status), "{answer:?}");
@@ -192,7 +255,10 @@ fn a40_keys_that_are_weak_or_broken_are_refused() {
         keygen::generate(&file, options);
         let answer = name_file(&lab, &wire, &file).certificate();
         let listed = Listed::of(&answer.certificate);
-        assert!(listed.value("Public key").contains(&fingerprint(&file)), "{name}");
+        assert!(
+            listed.value("Public key").contains(&fingerprint(&file)),
+            "{name}"
+        );
     }
     for (name, options) in [
         ("rsa1024", &["-t", "rsa", "-b", "1024"]),
@@ -213,7 +279,10 @@ fn fingerprint(file: &std::path::Path) -> String {
 fn a40_bytes_that_are_no_key_are_refused_at_once() {
     let lab = Lab::start();
     let wire = lab.wire();
-    let signature = Key::new().sign(NAMED_KEY_NAMESPACE, b"x").to_pem(LineEnding::LF).unwrap();
+    let signature = Key::new()
+        .sign(NAMED_KEY_NAMESPACE, b"x")
+        .to_pem(LineEnding::LF)
+        .unwrap();
     let valid = Key::new().line();
     let mut lines = vec![
         String::new(),
@@ -236,11 +305,18 @@ fn a40_bytes_that_are_no_key_are_refused_at_once() {
             blob.extend(field);
         }
         use base64::Engine as _;
-        lines.push(format!("ssh-rsa {}", base64::engine::general_purpose::STANDARD.encode(blob)));
+        lines.push(format!(
+            "ssh-rsa {}",
+            base64::engine::general_purpose::STANDARD.encode(blob)
+        ));
     }
     // A point that is not on the curve.
     let mut blob = Vec::new();
-    for field in [b"ecdsa-sha2-nistp256".as_slice(), b"nistp256", &[[4_u8].as_slice(), &[1; 64]].concat()] {
+    for field in [
+        b"ecdsa-sha2-nistp256".as_slice(),
+        b"nistp256",
+        &[[4_u8].as_slice(), &[1; 64]].concat(),
+    ] {
         blob.extend(u32::try_from(field.len()).unwrap().to_be_bytes());
         blob.extend(field);
     }
@@ -265,7 +341,11 @@ fn a41_a_public_key_that_does_not_fit_its_private_one_stops_the_ca() {
         let mut lab = Lab::builder().prepare();
         keygen::generate(&lab.dir.join("other"), &["-t", "ed25519"]);
         let public = keygen::public(&lab.dir.join("other"));
-        fs::write(lab.ca.data.join(format!("keys/{name}.pub")), format!("{public}\n")).unwrap();
+        fs::write(
+            lab.ca.data.join(format!("keys/{name}.pub")),
+            format!("{public}\n"),
+        )
+        .unwrap();
         lab.ca.launch();
         assert_ne!(lab.ca.child().wait(), 0, "{name}");
     }
@@ -276,7 +356,10 @@ fn a41_a_key_set_that_another_identity_signed_stops_the_ca() {
     let mut lab = Lab::builder().prepare();
     let path = lab.ca.data.join("key-set.json");
     let mut set: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-    let document = set["document"].as_str().unwrap().replace("\"number\":1", "\"number\":2");
+    let document = set["document"]
+        .as_str()
+        .unwrap()
+        .replace("\"number\":1", "\"number\":2");
     set["document"] = json!(document);
     fs::write(&path, set.to_string()).unwrap();
     lab.ca.launch();

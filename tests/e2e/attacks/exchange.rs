@@ -15,12 +15,15 @@ fn a12_a_stolen_id_token_without_its_key_is_refused() {
     let alice = lab.login("alice");
     let thief = Key::new();
     // The thief has the token and even the salt: the nonce commits to alice's key.
-    wire.open_with(&thief, &alice.salt, &alice.id_token).refused(Kind::TokenRefused);
-    wire.open_with(&thief, &BindingSalt::new(), &alice.id_token).refused(Kind::TokenRefused);
+    wire.open_with(&thief, &alice.salt, &alice.id_token)
+        .refused(Kind::TokenRefused);
+    wire.open_with(&thief, &BindingSalt::new(), &alice.id_token)
+        .refused(Kind::TokenRefused);
     // Nor before alice used it.
     let (key, salt) = (Key::new(), BindingSalt::new());
     let fresh = lab.idp.token("alice", &salt.nonce(&key)).sign();
-    wire.open_with(&thief, &salt, &fresh).refused(Kind::TokenRefused);
+    wire.open_with(&thief, &salt, &fresh)
+        .refused(Kind::TokenRefused);
     wire.open_with(&key, &salt, &fresh).certificate();
 }
 
@@ -31,14 +34,40 @@ fn a12_a_token_without_a_nonce_is_refused() {
     let (key, salt) = (Key::new(), BindingSalt::new());
     let genuine = lab.idp.token("alice", &salt.nonce(&key));
     let attempts = [
-        ("no nonce".to_owned(), genuine.clone().without("nonce").sign()),
-        ("null".to_owned(), genuine.clone().claim("nonce", json!(null)).sign()),
-        ("empty".to_owned(), genuine.clone().claim("nonce", "").sign()),
-        ("a number".to_owned(), genuine.clone().claim("nonce", 1).sign()),
-        ("padded".to_owned(), genuine.clone().claim("nonce", format!("{}=", salt.nonce(&key))).sign()),
-        ("another's".to_owned(), genuine.clone().claim("nonce", salt.nonce(&Key::new())).sign()),
+        (
+            "no nonce".to_owned(),
+            genuine.clone().without("nonce").sign(),
+        ),
+        (
+            "null".to_owned(),
+            genuine.clone().claim("nonce", json!(null)).sign(),
+        ),
+        (
+            "empty".to_owned(),
+            genuine.clone().claim("nonce", "").sign(),
+        ),
+        (
+            "a number".to_owned(),
+            genuine.clone().claim("nonce", 1).sign(),
+        ),
+        (
+            "padded".to_owned(),
+            genuine
+                .clone()
+                .claim("nonce", format!("{}=", salt.nonce(&key)))
+                .sign(),
+        ),
+        (
+            "another's".to_owned(),
+            genuine
+                .clone()
+                .claim("nonce", salt.nonce(&Key::new()))
+                .sign(),
+        ),
     ];
-    all_refused(Kind::TokenRefused, attempts, |token| wire.open_with(&key, &salt, token));
+    all_refused(Kind::TokenRefused, attempts, |token| {
+        wire.open_with(&key, &salt, token)
+    });
     wire.open_with(&key, &salt, &genuine.sign()).certificate();
 }
 
@@ -48,8 +77,17 @@ fn a12_a_salt_of_another_form_is_refused() {
     let wire = lab.wire();
     let (key, salt) = (Key::new(), BindingSalt::new());
     let token = lab.idp.token("alice", &salt.nonce(&key)).sign();
-    for other in [String::new(), format!("{}=", salt.text()), "AA".to_owned(), "x".repeat(4096), "salt\n".to_owned()] {
-        let answer = wire.ask(&key, &json!({ "open": { "id_token": token, "salt": other } }));
+    for other in [
+        String::new(),
+        format!("{}=", salt.text()),
+        "AA".to_owned(),
+        "x".repeat(4096),
+        "salt\n".to_owned(),
+    ] {
+        let answer = wire.ask(
+            &key,
+            &json!({ "open": { "id_token": token, "salt": other } }),
+        );
         assert!([400, 401].contains(&answer.status), "{other:?}: {answer:?}");
     }
     wire.open_with(&key, &salt, &token).certificate();
@@ -63,7 +101,8 @@ fn a13_a_request_without_a_proof_is_refused() {
     let token = lab.idp.token("alice", &salt.nonce(&key)).sign();
     let body = wire.opening(&token, &salt).to_string();
     let path = "/v1/certificates";
-    wire.plain("POST", path, body.as_bytes()).refused(Kind::ProofMissing);
+    wire.plain("POST", path, body.as_bytes())
+        .refused(Kind::ProofMissing);
     for header in [
         "Bearer x",
         "JIT-SSH-Proof",
@@ -93,13 +132,31 @@ fn a13_a_proof_of_anything_else_is_refused() {
         proof.header(&alice.key)
     };
     let refused = [
-        ("another method", spoil(&|proof| proof.method = "GET".into())),
-        ("a method in lower case", spoil(&|proof| proof.method = "post".into())),
-        ("another path", spoil(&|proof| proof.path = "/v1/logins/self".into())),
-        ("another query", spoil(&|proof| proof.path = format!("{path}?a=b"))),
+        (
+            "another method",
+            spoil(&|proof| proof.method = "GET".into()),
+        ),
+        (
+            "a method in lower case",
+            spoil(&|proof| proof.method = "post".into()),
+        ),
+        (
+            "another path",
+            spoil(&|proof| proof.path = "/v1/logins/self".into()),
+        ),
+        (
+            "another query",
+            spoil(&|proof| proof.path = format!("{path}?a=b")),
+        ),
         ("another body", spoil(&|proof| proof.body = b"{}".to_vec())),
-        ("another namespace", spoil(&|proof| proof.namespace = "git".into())),
-        ("the key set's namespace", spoil(&|proof| proof.namespace = "jit-ssh-key-set@v1".into())),
+        (
+            "another namespace",
+            spoil(&|proof| proof.namespace = "git".into()),
+        ),
+        (
+            "the key set's namespace",
+            spoil(&|proof| proof.namespace = "jit-ssh-key-set@v1".into()),
+        ),
     ];
     for (what, header) in &refused {
         match wire.with(header, "POST", path, body.as_bytes()).outcome() {
@@ -108,7 +165,10 @@ fn a13_a_proof_of_anything_else_is_refused() {
         }
     }
     let context = [
-        ("another CA", spoil(&|proof| proof.name = "other.example".into())),
+        (
+            "another CA",
+            spoil(&|proof| proof.name = "other.example".into()),
+        ),
         ("another epoch", spoil(&|proof| proof.epoch += 1)),
     ];
     for (what, header) in &context {
@@ -133,8 +193,10 @@ fn a13_a_proof_of_anything_else_is_refused() {
         }
     }
     // The proof of a stranger: no login behind it.
-    wire.signed(&Key::new(), "POST", path, body.as_bytes()).refused(Kind::LoginEnded);
-    wire.with(&good.header(&alice.key), "POST", path, body.as_bytes()).certificate();
+    wire.signed(&Key::new(), "POST", path, body.as_bytes())
+        .refused(Kind::LoginEnded);
+    wire.with(&good.header(&alice.key), "POST", path, body.as_bytes())
+        .certificate();
 }
 
 #[test]
@@ -151,12 +213,17 @@ fn a13_a_signature_by_another_key_than_it_names_is_refused() {
     let (_, genuine) = own.rsplit_once("signature=").unwrap();
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
-    let (mut stolen, genuine) = (STANDARD.decode(signature).unwrap(), STANDARD.decode(genuine).unwrap());
+    let (mut stolen, genuine) = (
+        STANDARD.decode(signature).unwrap(),
+        STANDARD.decode(genuine).unwrap(),
+    );
     // "SSHSIG", version, then the public key blob behind its length: the same place in both.
     stolen[10..10 + 55].copy_from_slice(&genuine[10..10 + 55]);
     let forged = format!("{head}signature={}", STANDARD.encode(stolen));
-    wire.with(&forged, "POST", "/v1/certificates", body).refused(Kind::ProofInvalid);
-    wire.with(&own, "POST", "/v1/certificates", body).certificate();
+    wire.with(&forged, "POST", "/v1/certificates", body)
+        .refused(Kind::ProofInvalid);
+    wire.with(&own, "POST", "/v1/certificates", body)
+        .certificate();
 }
 
 #[test]
@@ -165,7 +232,9 @@ fn a13_a_request_that_changes_something_is_not_taken_twice() {
     let wire = lab.wire();
     let alice = lab.login("alice");
     let body = b"{\"role\":\"jump\"}";
-    let header = wire.proof("POST", "/v1/certificates", body).header(&alice.key);
+    let header = wire
+        .proof("POST", "/v1/certificates", body)
+        .header(&alice.key);
     let send = || wire.with(&header, "POST", "/v1/certificates", body);
     send().certificate();
     send().refused(Kind::ProofInvalid);
@@ -187,7 +256,10 @@ fn a14_a_token_posted_a_hundred_times_at_once_opens_one_login() {
                 })
             })
             .collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap())
+            .collect()
     });
     assert_eq!(logins.len(), 100);
     assert!(logins.iter().all(|login| *login == logins[0]), "{logins:?}");
@@ -199,9 +271,8 @@ fn a14_a_token_whose_login_ended_is_refused_for_ever() {
     let mut lab = Lab::start();
     let wire = lab.wire();
     let alice = lab.login("alice");
-    let open = |wire: &jit_ssh_tests::wire::Wire| {
-        wire.open_with(&alice.key, &alice.salt, &alice.id_token)
-    };
+    let open =
+        |wire: &jit_ssh_tests::wire::Wire| wire.open_with(&alice.key, &alice.salt, &alice.id_token);
     assert_eq!(open(&wire).certificate().login.id, alice.answer.login.id);
     let ended = wire.signed(&alice.key, "DELETE", "/v1/logins/self", b"");
     assert_eq!(ended.status, 200, "{ended:?}");
@@ -227,9 +298,20 @@ fn a15_a16_the_page_hands_nothing_to_whoever_waits() {
     let answer = wire.signed(&attacker, "POST", "/v1/sign-ins", body.as_bytes());
     assert_eq!(answer.status, 200, "{answer:?}");
     // The victim completes it; the page shows the code to the victim's browser alone.
-    let page = wire.plain("GET", &format!("/sign-in?code=the-code-of-the-victim&state={state}&iss={}", lab.idp.issuer), b"");
+    let page = wire.plain(
+        "GET",
+        &format!(
+            "/sign-in?code=the-code-of-the-victim&state={state}&iss={}",
+            lab.idp.issuer
+        ),
+        b"",
+    );
     assert_eq!(page.status, 200, "{page:?}");
-    assert!(page.body.contains("SHA256:"), "the page shows whose key asks: {}", page.body);
+    assert!(
+        page.body.contains("SHA256:"),
+        "the page shows whose key asks: {}",
+        page.body
+    );
     assert_eq!(page.header("cache-control"), Some("no-store"));
     // Nobody can ask the CA for it: there is no route that answers with what was pasted.
     for (method, path) in [
@@ -239,7 +321,10 @@ fn a15_a16_the_page_hands_nothing_to_whoever_waits() {
         ("GET", format!("/v1/sign-ins?state={state}")),
     ] {
         let answer = wire.signed(&attacker, method, &path, b"");
-        assert!([404, 405].contains(&answer.status), "{method} {path}: {answer:?}");
+        assert!(
+            [404, 405].contains(&answer.status),
+            "{method} {path}: {answer:?}"
+        );
         assert!(!answer.body.contains("the-code-of-the-victim"));
     }
     let again = wire.signed(&attacker, "POST", "/v1/sign-ins", body.as_bytes());
@@ -249,7 +334,11 @@ fn a15_a16_the_page_hands_nothing_to_whoever_waits() {
 #[test]
 fn a15_a_sign_in_that_nobody_announced_shows_no_code() {
     let lab = Lab::start();
-    let page = lab.wire().plain("GET", "/sign-in?code=secret-code&state=nobody-announced-this", b"");
+    let page = lab.wire().plain(
+        "GET",
+        "/sign-in?code=secret-code&state=nobody-announced-this",
+        b"",
+    );
     assert!(page.status >= 400, "{page:?}");
     assert!(!page.body.contains("secret-code"));
 }
@@ -266,13 +355,23 @@ fn a18_a_renewal_meets_the_same_policy_as_a_login() {
     let lab = Lab::start();
     let wire = lab.wire();
     let alice = lab.login("alice");
-    for role in ["production-admin", "engineering", "no-such-role", "", "root"] {
+    for role in [
+        "production-admin",
+        "engineering",
+        "no-such-role",
+        "",
+        "root",
+    ] {
         let answer = wire.ask(&alice.key, &json!({ "role": role }));
         assert!([400, 403].contains(&answer.status), "{role}: {answer:?}");
     }
-    wire.ask(&alice.key, &json!({ "account": "root" })).refused(Kind::Refused);
-    wire.ask(&alice.key, &json!({ "account": "admin" })).refused(Kind::Refused);
-    let answer = wire.ask(&alice.key, &json!({ "role": "jump" })).certificate();
+    wire.ask(&alice.key, &json!({ "account": "root" }))
+        .refused(Kind::Refused);
+    wire.ask(&alice.key, &json!({ "account": "admin" }))
+        .refused(Kind::Refused);
+    let answer = wire
+        .ask(&alice.key, &json!({ "role": "jump" }))
+        .certificate();
     assert_eq!(answer.role, "jump");
 }
 
@@ -297,7 +396,9 @@ fn a19_a_login_that_an_administrator_ended_gets_no_further_certificate() {
     let wire = lab.wire();
     let alice = lab.login("alice");
     let id = &alice.answer.login.id;
-    let ended = lab.ca.local("DELETE", &format!("/v1/admin/logins/{id}"), b"");
+    let ended = lab
+        .ca
+        .local("DELETE", &format!("/v1/admin/logins/{id}"), b"");
     assert_eq!(ended.status, 200, "{ended:?}");
     wire.ask(&alice.key, &json!({})).refused(Kind::LoginEnded);
 }
@@ -313,17 +414,36 @@ fn a19_a_refreshed_token_of_somebody_else_is_refused() {
     };
     let ours = token(&lab.idp, "alice", "jit-ssh");
     let attempts = [
-        ("carol's".to_owned(), token(&lab.idp, "carol", "jit-ssh").sign()),
-        ("another client's".to_owned(), token(&lab.idp, "alice", "jit-ssh-paste").sign()),
-        ("another application's".to_owned(), token(&lab.idp, "alice", "company-wiki").sign()),
-        ("another nonce".to_owned(), ours.clone().claim("nonce", "other").sign()),
+        (
+            "carol's".to_owned(),
+            token(&lab.idp, "carol", "jit-ssh").sign(),
+        ),
+        (
+            "another client's".to_owned(),
+            token(&lab.idp, "alice", "jit-ssh-paste").sign(),
+        ),
+        (
+            "another application's".to_owned(),
+            token(&lab.idp, "alice", "company-wiki").sign(),
+        ),
+        (
+            "another nonce".to_owned(),
+            ours.clone().claim("nonce", "other").sign(),
+        ),
         ("the one that opened it".to_owned(), alice.id_token.clone()),
-        ("one that is older".to_owned(), ours.clone().claim("iat", clock::now() - 60).sign()),
+        (
+            "one that is older".to_owned(),
+            ours.clone().claim("iat", clock::now() - 60).sign(),
+        ),
     ];
     all_refused(Kind::TokenRefused, attempts, |token| {
         wire.ask(&alice.key, &json!({ "refresh": { "id_token": token } }))
     });
-    wire.ask(&alice.key, &json!({ "refresh": { "id_token": ours.sign() } })).certificate();
+    wire.ask(
+        &alice.key,
+        &json!({ "refresh": { "id_token": ours.sign() } }),
+    )
+    .certificate();
 }
 
 #[test]
@@ -343,6 +463,12 @@ fn a19_a_token_with_unknown_company_is_a_bad_request() {
     ] {
         wire.ask(&alice.key, &body).refused(Kind::BadRequest);
     }
-    let answer = http::send(wire.address, "POST", "/v1/certificates", &[("Content-Type", "text/plain")], b"{}");
+    let answer = http::send(
+        wire.address,
+        "POST",
+        "/v1/certificates",
+        &[("Content-Type", "text/plain")],
+        b"{}",
+    );
     assert!([401, 415].contains(&answer.status), "{answer:?}");
 }

@@ -25,7 +25,9 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 fn contains(haystack: &[u8], needle: &str) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle.as_bytes())
 }
 
 #[test]
@@ -40,9 +42,16 @@ fn a83_no_secret_reaches_the_ledger_the_log_or_an_answer() {
     let (key, salt) = (Key::new(), BindingSalt::new());
     let refused = lab.idp.token("alice", "another nonce").sign();
     wire.open_with(&key, &salt, &refused);
-    wire.plain("GET", &format!("/sign-in?code=canary-code-5512&state={}", "x".repeat(43)), b"");
+    wire.plain(
+        "GET",
+        &format!("/sign-in?code=canary-code-5512&state={}", "x".repeat(43)),
+        b"",
+    );
     wire.with("Bearer canary-bearer-9931", "GET", "/v1/roles", b"");
-    wire.ask(&key, &json!({ "open": { "id_token": "canary.broken.token7", "salt": salt.text() } }));
+    wire.ask(
+        &key,
+        &json!({ "open": { "id_token": "canary.broken.token7", "salt": salt.text() } }),
+    );
     wire.ask(&key, &json!({ "open": { "id_token": alice.id_token, "salt": salt.text(), "access_token": "canary-access-4431" } }));
     lab.ca.stop();
     let signature = alice.id_token.rsplit('.').next().unwrap().to_owned();
@@ -87,8 +96,15 @@ fn a83_a_claim_cannot_forge_a_line_of_the_log_or_a_field_of_a_record() {
     request["role"] = json!("production-observer");
     wire.ask(&key, &request);
     let log = lab.ca.log();
-    assert!(!log.lines().any(|line| line.starts_with("2026-11-23T00:00:00Z  INFO issued")), "{log}");
-    assert!(!log.lines().any(|line| line.starts_with("INFO caller=root")), "{log}");
+    assert!(
+        !log.lines()
+            .any(|line| line.starts_with("2026-11-23T00:00:00Z  INFO issued")),
+        "{log}"
+    );
+    assert!(
+        !log.lines().any(|line| line.starts_with("INFO caller=root")),
+        "{log}"
+    );
     assert!(!log.contains('\u{1b}') && !log.contains('\u{7}'), "{log}");
     let said = lab.ca.admin(&["audit", "list"]).ok();
     jit_ssh_tests::expect::is_harmless(&said.stdout);
@@ -112,7 +128,11 @@ fn a89_files_are_private_whatever_the_umask() {
     for file in files(&data) {
         let mode = fs::metadata(&file).unwrap().mode() & 0o777;
         let public = file.extension().is_some_and(|kind| kind == "pub");
-        assert!(mode == 0o600 || (public && mode == 0o644), "{} is {mode:o}", file.display());
+        assert!(
+            mode == 0o600 || (public && mode == 0o644),
+            "{} is {mode:o}",
+            file.display()
+        );
     }
 }
 
@@ -139,10 +159,20 @@ fn a89_filters_of_the_audit_are_values_and_never_sql() {
     lab.login("alice");
     let all = lab.ca.records().len();
     assert!(all > 0);
-    for value in ["' OR '1'='1", "x'; DROP TABLE records; --", "%", "_", "\" OR 1=1", "*", "\0"] {
+    for value in [
+        "' OR '1'='1",
+        "x'; DROP TABLE records; --",
+        "%",
+        "_",
+        "\" OR 1=1",
+        "*",
+        "\0",
+    ] {
         for filter in ["user", "role", "kind", "login", "serial"] {
             let value: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-            let answer = lab.ca.local("GET", &format!("/v1/admin/audit?{filter}={value}"), b"");
+            let answer = lab
+                .ca
+                .local("GET", &format!("/v1/admin/audit?{filter}={value}"), b"");
             if answer.status == 200 {
                 let page: jit_ssh_api::admin::AuditPage = answer.json();
                 assert!(page.records.is_empty(), "{filter}={value}: {page:?}");
@@ -157,8 +187,14 @@ fn a89_filters_of_the_audit_are_values_and_never_sql() {
 #[test]
 fn a89_an_existing_data_folder_is_never_overwritten() {
     let lab = Lab::builder().prepare();
-    let before: Vec<_> = files(&lab.ca.data).iter().map(|file| (file.clone(), fs::read(file).unwrap())).collect();
-    lab.ca.command(&["init", "--url", "https://ca.example.com"]).go().failed();
+    let before: Vec<_> = files(&lab.ca.data)
+        .iter()
+        .map(|file| (file.clone(), fs::read(file).unwrap()))
+        .collect();
+    lab.ca
+        .command(&["init", "--url", "https://ca.example.com"])
+        .go()
+        .failed();
     for (file, bytes) in before {
         assert_eq!(fs::read(&file).unwrap(), bytes, "{}", file.display());
     }

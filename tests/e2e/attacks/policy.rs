@@ -23,7 +23,12 @@ users = ["alice@example.com"]
 roles = ["production-observer"]
 "#;
 
-fn ask(wire: &Wire, idp: &Idp, person: &str, change: impl FnOnce(jit_ssh_tests::idp::token::Token) -> jit_ssh_tests::idp::token::Token) -> jit_ssh_tests::http::Answer {
+fn ask(
+    wire: &Wire,
+    idp: &Idp,
+    person: &str,
+    change: impl FnOnce(jit_ssh_tests::idp::token::Token) -> jit_ssh_tests::idp::token::Token,
+) -> jit_ssh_tests::http::Answer {
     let (key, salt) = (Key::new(), BindingSalt::new());
     let token = change(idp.token(person, &salt.nonce(&key)));
     wire.open_with(&key, &salt, &token.sign())
@@ -31,20 +36,40 @@ fn ask(wire: &Wire, idp: &Idp, person: &str, change: impl FnOnce(jit_ssh_tests::
 
 #[test]
 fn a20_an_email_address_that_nobody_verified_names_nobody() {
-    let lab = Lab::builder().policy(BY_EMAIL).issuer("trust_email = true").start();
+    let lab = Lab::builder()
+        .policy(BY_EMAIL)
+        .issuer("trust_email = true")
+        .start();
     let wire = lab.wire();
-    for verified in [json!(false), json!("true"), json!(1), json!(null), json!([true])] {
-        let answer = ask(&wire, &lab.idp, "alice", |token| token.claim("email_verified", verified.clone()));
-        assert!([401, 403].contains(&answer.status), "{verified}: {answer:?}");
+    for verified in [
+        json!(false),
+        json!("true"),
+        json!(1),
+        json!(null),
+        json!([true]),
+    ] {
+        let answer = ask(&wire, &lab.idp, "alice", |token| {
+            token.claim("email_verified", verified.clone())
+        });
+        assert!(
+            [401, 403].contains(&answer.status),
+            "{verified}: {answer:?}"
+        );
     }
-    ask(&wire, &lab.idp, "alice", |token| token.without("email_verified")).refused(Kind::Refused);
+    ask(&wire, &lab.idp, "alice", |token| {
+        token.without("email_verified")
+    })
+    .refused(Kind::Refused);
     ask(&wire, &lab.idp, "bob", |token| token).refused(Kind::Refused);
     ask(&wire, &lab.idp, "alice", |token| token).certificate();
 }
 
 #[test]
 fn a20_an_email_address_counts_only_from_an_issuer_that_is_trusted_with_it() {
-    let lab = Lab::builder().policy(BY_EMAIL).issuer("trust_email = false").prepare();
+    let lab = Lab::builder()
+        .policy(BY_EMAIL)
+        .issuer("trust_email = false")
+        .prepare();
     let mut lab = lab;
     // A policy that can never be met must not load, or must refuse: never believe the address.
     lab.ca.launch();
@@ -99,7 +124,10 @@ fn a20_the_same_subject_at_another_issuer_is_another_person() {
 
 #[test]
 fn a21_an_email_address_that_is_nearly_right_names_nobody() {
-    let lab = Lab::builder().policy(BY_EMAIL).issuer("trust_email = true").start();
+    let lab = Lab::builder()
+        .policy(BY_EMAIL)
+        .issuer("trust_email = true")
+        .start();
     let wire = lab.wire();
     for address in [
         "alice@example.com.evil.tld",
@@ -117,8 +145,13 @@ fn a21_an_email_address_that_is_nearly_right_names_nobody() {
         "alice+x@example.com",
         "<alice@example.com>",
     ] {
-        let answer = ask(&wire, &lab.idp, "alice", |token| token.claim("email", address));
-        assert!([401, 403].contains(&answer.status), "{address:?}: {answer:?}");
+        let answer = ask(&wire, &lab.idp, "alice", |token| {
+            token.claim("email", address)
+        });
+        assert!(
+            [401, 403].contains(&answer.status),
+            "{address:?}: {answer:?}"
+        );
     }
     ask(&wire, &lab.idp, "alice", |token| token).certificate();
 }
@@ -132,8 +165,15 @@ fn a22_a_required_claim_keeps_another_tenant_out() {
         .client("secret = \"public\"\nscopes = [\"openid\", \"email\"]")
         .start();
     let wire = lab.wire();
-    for hd in [json!("example.org"), json!("EXAMPLE.com"), json!(["example.com"]), json!("")] {
-        let answer = ask(&wire, &lab.idp, "alice", |token| token.claim("hd", hd.clone()));
+    for hd in [
+        json!("example.org"),
+        json!("EXAMPLE.com"),
+        json!(["example.com"]),
+        json!(""),
+    ] {
+        let answer = ask(&wire, &lab.idp, "alice", |token| {
+            token.claim("hd", hd.clone())
+        });
         answer.refused(Kind::TokenRefused);
     }
     ask(&wire, &lab.idp, "alice", |token| token.without("hd")).refused(Kind::TokenRefused);
@@ -145,11 +185,29 @@ fn a23_a_group_that_is_nearly_right_grants_nothing() {
     let lab = Lab::start();
     let wire = lab.wire();
     for group in [
-        "ops", "OPS", "Op", "Opss", " Ops", "Ops ", "/Ops", "Ops/", "sandbox/Ops", "/sandbox/Ops",
-        "Ops,Leads", "Ops\n", "Ops\u{0}", "O*", ".*", "Ops-readonly", "role:production-observer", "",
+        "ops",
+        "OPS",
+        "Op",
+        "Opss",
+        " Ops",
+        "Ops ",
+        "/Ops",
+        "Ops/",
+        "sandbox/Ops",
+        "/sandbox/Ops",
+        "Ops,Leads",
+        "Ops\n",
+        "Ops\u{0}",
+        "O*",
+        ".*",
+        "Ops-readonly",
+        "role:production-observer",
+        "",
         "\u{41e}ps",
     ] {
-        let answer = ask(&wire, &lab.idp, "alice", |token| token.claim("groups", json!([group])));
+        let answer = ask(&wire, &lab.idp, "alice", |token| {
+            token.claim("groups", json!([group]))
+        });
         assert!([401, 403].contains(&answer.status), "{group:?}: {answer:?}");
     }
     ask(&wire, &lab.idp, "alice", |token| token).certificate();
@@ -158,10 +216,15 @@ fn a23_a_group_that_is_nearly_right_grants_nothing() {
 #[test]
 fn a23_keycloak_paths_are_compared_whole() {
     let policy = POLICY.replace("groups = [\"Ops\"]", "groups = [\"/Ops\"]");
-    let lab = Lab::builder().habit(Habit::Keycloak).policy(&policy).start();
+    let lab = Lab::builder()
+        .habit(Habit::Keycloak)
+        .policy(&policy)
+        .start();
     let wire = lab.wire();
     for group in ["/sandbox/Ops", "/Ops-readonly", "/Ops/EU", "Ops", "/Ops/"] {
-        let answer = ask(&wire, &lab.idp, "alice", |token| token.claim("groups", json!([group])));
+        let answer = ask(&wire, &lab.idp, "alice", |token| {
+            token.claim("groups", json!([group]))
+        });
         answer.refused(Kind::Refused);
     }
     ask(&wire, &lab.idp, "alice", |token| token).certificate();
@@ -193,7 +256,10 @@ fn a24_a_policy_with_an_empty_matcher_does_not_load() {
         "everyone = true",
         "groups = \"Ops\"",
     ] {
-        let spoiled = POLICY.replace(ops, &format!("{matcher}\nroles = [\"production-observer\"]"));
+        let spoiled = POLICY.replace(
+            ops,
+            &format!("{matcher}\nroles = [\"production-observer\"]"),
+        );
         assert_ne!(spoiled, POLICY);
         let said = check(&spoiled).failed();
         assert!(!said.stderr.contains("panicked"), "{said}");
@@ -212,20 +278,41 @@ fn a24_a_misspelt_limit_is_no_limit_and_does_not_load() {
         ("max_validity = \"15m\"", "max_validity = \"10000000h\""),
         ("max_validity = \"15m\"", "max_validity = \"-5m\""),
         ("max_validity = \"15m\"", "max_validity = 15"),
-        ("extensions = [\"permit-pty\"]", "extensions = [\"permit-user-rc\"]"),
-        ("extensions = [\"permit-pty\"]", "extensions = [\"permit-everything\"]"),
+        (
+            "extensions = [\"permit-pty\"]",
+            "extensions = [\"permit-user-rc\"]",
+        ),
+        (
+            "extensions = [\"permit-pty\"]",
+            "extensions = [\"permit-everything\"]",
+        ),
         ("extensions = [\"permit-pty\"]", "record = true"),
         ("extensions = [\"permit-pty\"]", "read_only = true"),
         ("extensions = [\"permit-pty\"]", "approval = { steps = [] }"),
-        ("extensions = [\"permit-pty\"]", "hosts = { env = \"production\" }"),
-        ("extensions = [\"permit-pty\"]", "reason = { required = true }"),
+        (
+            "extensions = [\"permit-pty\"]",
+            "hosts = { env = \"production\" }",
+        ),
+        (
+            "extensions = [\"permit-pty\"]",
+            "reason = { required = true }",
+        ),
         ("accounts = [\"observer\"]", "accounts = []"),
         ("accounts = [\"observer\"]", "accounts = [\"\"]"),
         ("accounts = [\"observer\"]", "accounts = [\"*\"]"),
         ("accounts = [\"observer\"]", "accounts = [\"ob server\"]"),
-        ("accounts = [\"observer\"]", "accounts = [\"observer#root\"]"),
-        ("may_not = [\"production-admin\"]", "may_not = [\"production-observer\"]"),
-        ("roles = [\"production-admin\"]", "roles = [\"production-admn\"]"),
+        (
+            "accounts = [\"observer\"]",
+            "accounts = [\"observer#root\"]",
+        ),
+        (
+            "may_not = [\"production-admin\"]",
+            "may_not = [\"production-observer\"]",
+        ),
+        (
+            "roles = [\"production-admin\"]",
+            "roles = [\"production-admn\"]",
+        ),
     ] {
         let spoiled = POLICY.replacen(from, to, 1);
         assert_ne!(spoiled, POLICY, "{from}");
@@ -256,20 +343,37 @@ fn a25_groups_of_another_shape_are_refused_and_nothing_is_fetched() {
         ("joined by spaces", json!("Engineering Ops")),
     ];
     for (what, groups) in spoiled {
-        let answer = ask(&wire, &lab.idp, "alice", |token| token.claim("groups", groups));
+        let answer = ask(&wire, &lab.idp, "alice", |token| {
+            token.claim("groups", groups)
+        });
         assert!([401, 403].contains(&answer.status), "{what}: {answer:?}");
     }
-    for (name, value) in [("hasgroups", json!(true)), ("_claim_names", json!({ "groups": "src1" }))] {
+    for (name, value) in [
+        ("hasgroups", json!(true)),
+        ("_claim_names", json!({ "groups": "src1" })),
+    ] {
         let answer = ask(&wire, &lab.idp, "alice", |token| {
-            token.without("groups").claim(name, value).claim("_claim_sources", sources.clone())
+            token
+                .without("groups")
+                .claim(name, value)
+                .claim("_claim_sources", sources.clone())
         });
         let problem = answer.refused(Kind::TokenRefused);
         let said = format!("{} {}", problem.detail, problem.next).to_lowercase();
-        assert!(said.contains("group"), "the refusal says what to do: {said}");
+        assert!(
+            said.contains("group"),
+            "the refusal says what to do: {said}"
+        );
     }
-    assert!(listener.inner().hits.is_empty(), "the CA went where a token sent it");
+    assert!(
+        listener.inner().hits.is_empty(),
+        "the CA went where a token sent it"
+    );
     // One string alone is one group.
-    ask(&wire, &lab.idp, "alice", |token| token.claim("groups", "Ops")).certificate();
+    ask(&wire, &lab.idp, "alice", |token| {
+        token.claim("groups", "Ops")
+    })
+    .certificate();
 }
 
 #[test]
@@ -283,7 +387,8 @@ fn a26_nothing_of_one_request_is_left_for_the_next() {
                     let alice = ask(&wire, &lab.idp, "alice", |token| token).certificate();
                     assert_eq!(alice.login.groups, ["Ops"]);
                     ask(&wire, &lab.idp, "bob", |token| token).refused(Kind::Refused);
-                    ask(&wire, &lab.idp, "alice", |token| token.without("groups")).refused(Kind::Refused);
+                    ask(&wire, &lab.idp, "alice", |token| token.without("groups"))
+                        .refused(Kind::Refused);
                     let carol = ask(&wire, &lab.idp, "carol", |token| token).certificate();
                     assert_eq!(carol.login.groups, ["Engineering"]);
                     assert_eq!(carol.role, "engineering");
@@ -298,16 +403,41 @@ fn a27_a_username_that_is_no_account_of_a_person_is_refused() {
     let lab = Lab::start();
     let wire = lab.wire();
     for name in [
-        "root", "daemon", "sshd", "nobody", "-oProxyCommand=x", "../x", "a b", "a#b", "a,b", "a\nb",
-        "a:b", "Alice", "alice ", " alice", "", "\u{430}lice", "alice@example.com", "1234", "$(id)", "%u",
-        "observer\u{0}", "role:production-admin", ".", "..",
+        "root",
+        "daemon",
+        "sshd",
+        "nobody",
+        "-oProxyCommand=x",
+        "../x",
+        "a b",
+        "a#b",
+        "a,b",
+        "a\nb",
+        "a:b",
+        "Alice",
+        "alice ",
+        " alice",
+        "",
+        "\u{430}lice",
+        "alice@example.com",
+        "1234",
+        "$(id)",
+        "%u",
+        "observer\u{0}",
+        "role:production-admin",
+        ".",
+        "..",
     ] {
-        let answer = ask(&wire, &lab.idp, "carol", |token| token.claim("preferred_username", name));
+        let answer = ask(&wire, &lab.idp, "carol", |token| {
+            token.claim("preferred_username", name)
+        });
         assert!([401, 403].contains(&answer.status), "{name:?}: {answer:?}");
     }
     let long = "a".repeat(300);
     for name in [json!(long), json!(["carol"]), json!(1), json!(null)] {
-        let answer = ask(&wire, &lab.idp, "carol", |token| token.claim("preferred_username", name.clone()));
+        let answer = ask(&wire, &lab.idp, "carol", |token| {
+            token.claim("preferred_username", name.clone())
+        });
         assert!([401, 403].contains(&answer.status), "{name}: {answer:?}");
     }
     let carol = ask(&wire, &lab.idp, "carol", |token| token).certificate();
@@ -326,13 +456,24 @@ fn a28_a_request_can_only_narrow() {
     let lab = Lab::start();
     let wire = lab.wire();
     let alice = lab.login("alice");
-    let shorter = wire.ask(&alice.key, &json!({ "validity": 60 })).certificate();
+    let shorter = wire
+        .ask(&alice.key, &json!({ "validity": 60 }))
+        .certificate();
     assert!(shorter.valid_before - jit_ssh_tests::clock::now() <= 60);
-    for asked in [3600_u64, 86_400 * 365, u64::from(u32::MAX), u64::MAX / 1000, u64::MAX] {
+    for asked in [
+        3600_u64,
+        86_400 * 365,
+        u64::from(u32::MAX),
+        u64::MAX / 1000,
+        u64::MAX,
+    ] {
         let answer = wire.ask(&alice.key, &json!({ "validity": asked }));
         if answer.status == 200 {
             let granted = answer.certificate();
-            assert!(granted.valid_before - granted.valid_after <= 15 * 60 + 2 * 60 + 1, "{asked}");
+            assert!(
+                granted.valid_before - granted.valid_after <= 15 * 60 + 2 * 60 + 1,
+                "{asked}"
+            );
         } else {
             assert!([400, 403].contains(&answer.status), "{asked}: {answer:?}");
         }

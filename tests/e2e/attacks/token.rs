@@ -107,14 +107,28 @@ fn a01_degenerate_signatures_are_refused() {
 #[test]
 fn a01_an_algorithm_that_does_not_fit_the_key_is_refused() {
     let mut lab = Lab::builder().prepare();
-    let (rsa, ec) = (SigningKey::rsa("rsa-1"), SigningKey::ec("ec-1", Curve::P256));
+    let (rsa, ec) = (
+        SigningKey::rsa("rsa-1"),
+        SigningKey::ec("ec-1", Curve::P256),
+    );
     lab.idp.rotate(vec![rsa, ec.clone()]);
     lab.ca.serve();
     let attempt = Attempt::on(lab);
     let say = |algorithm: &str| {
-        named(algorithm, attempt.genuine.clone().header("alg", algorithm).by(&ec).sign())
+        named(
+            algorithm,
+            attempt
+                .genuine
+                .clone()
+                .header("alg", algorithm)
+                .by(&ec)
+                .sign(),
+        )
     };
-    let forged = ["RS256", "RS512", "PS256", "ES256", "ES384", "EdDSA", "Ed25519"].map(say);
+    let forged = [
+        "RS256", "RS512", "PS256", "ES256", "ES384", "EdDSA", "Ed25519",
+    ]
+    .map(say);
     // `kid` still names the RSA key: neither its type nor its bytes fit.
     attempt.refused(forged);
 }
@@ -123,7 +137,10 @@ fn a01_an_algorithm_that_does_not_fit_the_key_is_refused() {
 fn a01_an_algorithm_outside_of_the_issuers_list_is_refused() {
     let lab = Lab::builder().issuer("algorithms = [\"ES256\"]").prepare();
     let mut lab = lab;
-    let (rsa, ec) = (SigningKey::rsa("rsa-1"), SigningKey::ec("ec-1", Curve::P256));
+    let (rsa, ec) = (
+        SigningKey::rsa("rsa-1"),
+        SigningKey::ec("ec-1", Curve::P256),
+    );
     lab.idp.rotate(vec![ec, rsa.clone()]);
     lab.ca.serve();
     let attempt = Attempt::on(lab);
@@ -157,7 +174,10 @@ fn a02_anything_but_one_compact_signature_is_refused() {
         named("JSON, flattened", flattened),
         named("JSON, general, two signatures", general),
         named("four segments", format!("{token}.{signature}")),
-        named("five segments, as a JWE", format!("{token}.{signature}.{signature}")),
+        named(
+            "five segments, as a JWE",
+            format!("{token}.{signature}.{signature}"),
+        ),
         named("two segments", format!("{header}.{claims}")),
         named("one segment", claims.to_owned()),
         named("nothing", String::new()),
@@ -167,7 +187,10 @@ fn a02_anything_but_one_compact_signature_is_refused() {
         named("space in front", format!(" {token}")),
         named("padding", format!("{token}=")),
         named("bits left over", other_tail),
-        named("line feed inside", format!("{header}.{claims}\n.{signature}")),
+        named(
+            "line feed inside",
+            format!("{header}.{claims}\n.{signature}"),
+        ),
         named("standard alphabet", token.replace(['-', '_'], "+")),
         named("a dot at the end", format!("{token}.")),
     ]);
@@ -238,7 +261,10 @@ fn a03_two_keys_that_fit_are_one_too_many() {
     let attempt = Attempt::on(lab);
     let ambiguous = [
         named("a kid that two keys have", attempt.genuine.sign()),
-        named("no kid, two RSA keys", attempt.genuine.clone().without_header("kid").sign()),
+        named(
+            "no kid, two RSA keys",
+            attempt.genuine.clone().without_header("kid").sign(),
+        ),
     ];
     all_refused(Kind::TokenRefused, ambiguous, |token| attempt.open(token));
 }
@@ -252,7 +278,10 @@ fn a03_an_encryption_key_verifies_nothing() {
             .issuer("groups_claim = \"realm_access.roles\"")
             .start(),
     );
-    attempt.refused([named("kid of the enc key", attempt.genuine.clone().header("kid", "enc-1").sign())]);
+    attempt.refused([named(
+        "kid of the enc key",
+        attempt.genuine.clone().header("kid", "enc-1").sign(),
+    )]);
 }
 
 #[test]
@@ -285,13 +314,23 @@ fn a04_a_claim_of_the_wrong_type_does_not_count_as_absent() {
         forged.push((format!("{claim} = 1e400"), attempt.genuine.sign_text(&huge)));
     }
     for claim in ["iss", "sub", "aud", "nonce"] {
-        for value in [json!(1), json!([]), json!({}), json!(null), json!(true), json!("")] {
+        for value in [
+            json!(1),
+            json!([]),
+            json!({}),
+            json!(null),
+            json!(true),
+            json!(""),
+        ] {
             let spoiled = attempt.genuine.clone().claim(claim, value.clone());
             forged.push((format!("{claim} = {value}"), spoiled.sign()));
         }
     }
     for claim in ["exp", "iat", "iss", "sub", "aud"] {
-        forged.push((format!("no {claim}"), attempt.genuine.clone().without(claim).sign()));
+        forged.push((
+            format!("no {claim}"),
+            attempt.genuine.clone().without(claim).sign(),
+        ));
     }
     attempt.refused(forged);
 }
@@ -300,7 +339,10 @@ fn a04_a_claim_of_the_wrong_type_does_not_count_as_absent() {
 fn a05_a_token_for_another_application_is_refused() {
     let attempt = Attempt::new();
     let with = |value: Value| {
-        (value.to_string(), attempt.genuine.clone().claim("aud", value).sign())
+        (
+            value.to_string(),
+            attempt.genuine.clone().claim("aud", value).sign(),
+        )
     };
     attempt.refused([
         with(json!(OTHER_CLIENT)),
@@ -317,15 +359,25 @@ fn a05_a_token_for_another_application_is_refused() {
     ]);
     // A list of our client alone is ours.
     let (key, salt) = (Key::new(), BindingSalt::new());
-    let list = attempt.lab.idp.token("alice", &salt.nonce(&key)).claim("aud", json!(["jit-ssh"]));
-    attempt.wire.open_with(&key, &salt, &list.sign()).certificate();
+    let list = attempt
+        .lab
+        .idp
+        .token("alice", &salt.nonce(&key))
+        .claim("aud", json!(["jit-ssh"]));
+    attempt
+        .wire
+        .open_with(&key, &salt, &list.sign())
+        .certificate();
 }
 
 #[test]
 fn a06_a_token_that_another_client_asked_for_is_refused() {
     let attempt = Attempt::new();
     let with = |value: Value| {
-        (value.to_string(), attempt.genuine.clone().claim("azp", value).sign())
+        (
+            value.to_string(),
+            attempt.genuine.clone().claim("azp", value).sign(),
+        )
     };
     attempt.refused([
         with(json!(OTHER_CLIENT)),
@@ -335,8 +387,15 @@ fn a06_a_token_that_another_client_asked_for_is_refused() {
         with(json!(["jit-ssh"])),
     ]);
     let (key, salt) = (Key::new(), BindingSalt::new());
-    let ours = attempt.lab.idp.token("alice", &salt.nonce(&key)).claim("azp", "jit-ssh");
-    attempt.wire.open_with(&key, &salt, &ours.sign()).certificate();
+    let ours = attempt
+        .lab
+        .idp
+        .token("alice", &salt.nonce(&key))
+        .claim("azp", "jit-ssh");
+    attempt
+        .wire
+        .open_with(&key, &salt, &ours.sign())
+        .certificate();
 }
 
 #[test]
@@ -344,15 +403,32 @@ fn a07_a_token_from_this_morning_is_refused_although_it_has_not_expired() {
     let attempt = Attempt::new();
     let now = clock::now();
     let day = attempt.genuine.clone().claim("exp", now + 86_400);
-    let aged = |seconds: u64| (format!("{seconds} s old"), day.clone().claim("iat", now - seconds).sign());
+    let aged = |seconds: u64| {
+        (
+            format!("{seconds} s old"),
+            day.clone().claim("iat", now - seconds).sign(),
+        )
+    };
     attempt.refused([
         aged(700),
         aged(4 * 3600),
         aged(30 * 86_400),
-        named("from the future", day.clone().claim("iat", now + 3600).sign()),
-        named("expired", attempt.genuine.clone().claim("exp", now - 120).sign()),
-        named("not yet valid", attempt.genuine.clone().claim("nbf", now + 600).sign()),
-        named("expires before it begins", day.clone().claim("exp", now - 3600).sign()),
+        named(
+            "from the future",
+            day.clone().claim("iat", now + 3600).sign(),
+        ),
+        named(
+            "expired",
+            attempt.genuine.clone().claim("exp", now - 120).sign(),
+        ),
+        named(
+            "not yet valid",
+            attempt.genuine.clone().claim("nbf", now + 600).sign(),
+        ),
+        named(
+            "expires before it begins",
+            day.clone().claim("exp", now - 3600).sign(),
+        ),
     ]);
 }
 
@@ -360,17 +436,28 @@ fn a07_a_token_from_this_morning_is_refused_although_it_has_not_expired() {
 fn a08_other_kinds_of_tokens_are_refused() {
     let attempt = Attempt::new();
     let with = |name: &str, value: Value| {
-        (format!("{name} = {value}"), attempt.genuine.clone().claim(name, value).sign())
+        (
+            format!("{name} = {value}"),
+            attempt.genuine.clone().claim(name, value).sign(),
+        )
     };
     attempt.refused([
         with("typ", json!("Bearer")),
         with("typ", json!("Refresh")),
         with("typ", json!("Logout")),
         with("typ", json!("Offline")),
-        with("events", json!({ "http://schemas.openid.net/event/backchannel-logout": {} })),
-        named("an access token", attempt.genuine.clone().header("typ", "at+jwt").sign()),
+        with(
+            "events",
+            json!({ "http://schemas.openid.net/event/backchannel-logout": {} }),
+        ),
+        named(
+            "an access token",
+            attempt.genuine.clone().header("typ", "at+jwt").sign(),
+        ),
         named("a JWE", {
-            let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","p2c":2147483647,"p2s":"AAAA"}"#);
+            let header = URL_SAFE_NO_PAD.encode(
+                r#"{"alg":"PBES2-HS256+A128KW","enc":"A128GCM","p2c":2147483647,"p2s":"AAAA"}"#,
+            );
             format!("{header}.AAAA.AAAA.AAAA.AAAA")
         }),
     ]);
@@ -383,9 +470,17 @@ fn a08_a_token_of_megabytes_is_refused_at_once() {
     let started = Instant::now();
     let answer = attempt.open(&dots);
     assert!(matches!(answer.status, 400 | 401 | 413), "{}", answer.head);
-    let long = attempt.genuine.clone().claim("padding", "x".repeat(17 * 1024)).sign();
+    let long = attempt
+        .genuine
+        .clone()
+        .claim("padding", "x".repeat(17 * 1024))
+        .sign();
     attempt.open(&long).refused(Kind::TokenRefused);
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
     attempt.control();
 }
 
@@ -396,7 +491,9 @@ fn a08_a_token_of_two_hundred_groups_is_accepted() {
         .map(|n| format!("6f9619ff-8b86-d011-b42d-00cf4fc9{n:04}"))
         .chain(["Ops".to_owned()])
         .collect();
-    attempt.open(&attempt.genuine.clone().claim("groups", groups).sign()).certificate();
+    attempt
+        .open(&attempt.genuine.clone().claim("groups", groups).sign())
+        .certificate();
 }
 
 #[test]
@@ -422,10 +519,14 @@ fn a09_an_issuer_that_is_nearly_ours_is_refused() {
     evil.rotate(vec![attempt.lab.idp.key()]);
     forged.push(named(
         "another tenant with the same keys",
-        evil.token("alice", &attempt.salt.nonce(&attempt.key)).sign(),
+        evil.token("alice", &attempt.salt.nonce(&attempt.key))
+            .sign(),
     ));
     attempt.refused(forged);
-    assert!(evil.inner().hits.is_empty(), "nothing is fetched for an issuer that is not ours");
+    assert!(
+        evil.inner().hits.is_empty(),
+        "nothing is fetched for an issuer that is not ours"
+    );
 }
 
 #[test]
@@ -446,27 +547,36 @@ fn a10_keys_and_discovery_behind_a_redirect_are_not_taken() {
         let attempt = Attempt::on(lab);
         let answer = attempt.open(&attempt.genuine.sign());
         answer.refused(Kind::IssuerUnavailable);
-        assert!(elsewhere.inner().hits.is_empty(), "the CA followed a redirect");
+        assert!(
+            elsewhere.inner().hits.is_empty(),
+            "the CA followed a redirect"
+        );
     }
 }
 
 #[test]
 fn a10_a_discovery_document_of_another_issuer_is_not_taken() {
     let mut lab = Lab::builder().prepare();
-    lab.idp.misbehave(|faults| faults.other_issuer = Some("https://evil.example".to_owned()));
+    lab.idp
+        .misbehave(|faults| faults.other_issuer = Some("https://evil.example".to_owned()));
     lab.ca.serve();
     let attempt = Attempt::on(lab);
-    attempt.open(&attempt.genuine.sign()).refused(Kind::IssuerUnavailable);
+    attempt
+        .open(&attempt.genuine.sign())
+        .refused(Kind::IssuerUnavailable);
 }
 
 #[test]
 fn a10_documents_without_end_are_not_read() {
     for keys_only in [false, true] {
         let mut lab = Lab::builder().prepare();
-        lab.idp.misbehave(|faults| faults.huge = Some(if keys_only { 5 << 20 } else { 50 << 20 }));
+        lab.idp
+            .misbehave(|faults| faults.huge = Some(if keys_only { 5 << 20 } else { 50 << 20 }));
         lab.ca.serve();
         let attempt = Attempt::on(lab);
-        attempt.open(&attempt.genuine.sign()).refused(Kind::IssuerUnavailable);
+        attempt
+            .open(&attempt.genuine.sign())
+            .refused(Kind::IssuerUnavailable);
         let memory = resident_kib(attempt.lab.ca.pid());
         assert!(memory < 200 * 1024, "{memory} KiB");
     }
@@ -474,17 +584,32 @@ fn a10_documents_without_end_are_not_read() {
 
 fn resident_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS"))
+        .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[test]
 fn a10_documents_that_are_none_are_refused_and_the_ca_lives() {
-    for text in ["", "null", "[]", "{}", "{\"keys\":[null]}", "<html>", "{\"keys\":[{\"kty\":\"RSA\"}]}"] {
+    for text in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "{\"keys\":[null]}",
+        "<html>",
+        "{\"keys\":[{\"kty\":\"RSA\"}]}",
+    ] {
         for keys in [false, true] {
             let mut lab = Lab::builder().prepare();
             lab.idp.misbehave(|faults| {
-                let place = if keys { &mut faults.keys } else { &mut faults.discovery };
+                let place = if keys {
+                    &mut faults.keys
+                } else {
+                    &mut faults.discovery
+                };
                 *place = Some(text.to_owned());
             });
             lab.ca.serve();
@@ -507,7 +632,14 @@ fn a11_a_flood_of_unknown_kids_asks_the_provider_twice_at_most() {
     let before = attempt.lab.idp.hits("/keys");
     let thief = SigningKey::another_rsa("thief");
     let forged: Vec<String> = (0..60)
-        .map(|n| attempt.genuine.clone().by(&thief).header("kid", format!("random-{n}")).sign())
+        .map(|n| {
+            attempt
+                .genuine
+                .clone()
+                .by(&thief)
+                .header("kid", format!("random-{n}"))
+                .sign()
+        })
         .collect();
     std::thread::scope(|scope| {
         for part in forged.chunks(15) {
@@ -530,7 +662,10 @@ fn a11_a_flood_of_unknown_kids_asks_the_provider_twice_at_most() {
 fn a11_a_new_key_is_found_without_a_restart() {
     let attempt = Attempt::new();
     attempt.control();
-    attempt.lab.idp.rotate(vec![SigningKey::another_rsa("rsa-2")]);
+    attempt
+        .lab
+        .idp
+        .rotate(vec![SigningKey::another_rsa("rsa-2")]);
     let (key, salt) = (Key::new(), BindingSalt::new());
     let token = attempt.lab.idp.token("alice", &salt.nonce(&key)).sign();
     attempt.wire.open_with(&key, &salt, &token).certificate();
@@ -538,5 +673,8 @@ fn a11_a_new_key_is_found_without_a_restart() {
     let old = Token::new(&SigningKey::rsa("rsa-1"), attempt.genuine.claims.clone());
     let (key, salt) = (Key::new(), BindingSalt::new());
     let old = old.claim("nonce", salt.nonce(&key)).sign();
-    attempt.wire.open_with(&key, &salt, &old).refused(Kind::TokenRefused);
+    attempt
+        .wire
+        .open_with(&key, &salt, &old)
+        .refused(Kind::TokenRefused);
 }

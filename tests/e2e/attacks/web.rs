@@ -24,20 +24,61 @@ fn a84_forwarded_headers_of_strangers_change_nothing() {
     request["role"] = json!("production-observer");
     let body = request.to_string();
     for name in [
-        "X-Forwarded-For", "X-Real-IP", "Forwarded", "X_Forwarded_For", "True-Client-IP",
-        "CF-Connecting-IP", "X-Client-IP", "X-Forwarded-Host", "X-Remote-User",
+        "X-Forwarded-For",
+        "X-Real-IP",
+        "Forwarded",
+        "X_Forwarded_For",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+        "X-Client-IP",
+        "X-Forwarded-Host",
+        "X-Remote-User",
     ] {
-        let value = if name == "Forwarded" { "for=10.1.1.1" } else { "10.1.1.1" };
-        let proof = wire.proof("POST", "/v1/certificates", body.as_bytes()).header(&key);
-        let headers = [("Authorization", proof.as_str()), (name, value), (name, "10.2.2.2")];
-        let answer = http::send(wire.address, "POST", "/v1/certificates", &headers, body.as_bytes());
+        let value = if name == "Forwarded" {
+            "for=10.1.1.1"
+        } else {
+            "10.1.1.1"
+        };
+        let proof = wire
+            .proof("POST", "/v1/certificates", body.as_bytes())
+            .header(&key);
+        let headers = [
+            ("Authorization", proof.as_str()),
+            (name, value),
+            (name, "10.2.2.2"),
+        ];
+        let answer = http::send(
+            wire.address,
+            "POST",
+            "/v1/certificates",
+            &headers,
+            body.as_bytes(),
+        );
         // 127.0.0.1 is not in 10.0.0.0/8, whatever the header says.
         answer.refused(jit_ssh_api::problem::Kind::Refused);
     }
-    let forged: Vec<String> = lab.ca.records().iter().map(|record| json!(record).to_string()).collect();
+    let forged: Vec<String> = lab
+        .ca
+        .records()
+        .iter()
+        .map(|record| json!(record).to_string())
+        .collect();
     assert!(!forged.is_empty());
-    assert!(forged.iter().all(|record| !record.contains("10.1.1.1") && !record.contains("10.2.2.2")));
-    let discovery = http::send(wire.address, "GET", "/.well-known/jit-ssh", &[("X-Forwarded-Host", "evil.example"), ("Host", "evil.example")], b"");
+    assert!(
+        forged
+            .iter()
+            .all(|record| !record.contains("10.1.1.1") && !record.contains("10.2.2.2"))
+    );
+    let discovery = http::send(
+        wire.address,
+        "GET",
+        "/.well-known/jit-ssh",
+        &[
+            ("X-Forwarded-Host", "evil.example"),
+            ("Host", "evil.example"),
+        ],
+        b"",
+    );
     assert!(!discovery.body.contains("evil.example"));
 }
 
@@ -48,7 +89,10 @@ fn a84_a_proxy_that_is_trusted_names_the_client() {
         "max_validity = \"15m\"\nsource = [\"10.0.0.0/8\"]",
         1,
     );
-    let lab = Lab::builder().policy(&policy).sections("trusted_proxies = [\"127.0.0.1\"]").start();
+    let lab = Lab::builder()
+        .policy(&policy)
+        .sections("trusted_proxies = [\"127.0.0.1\"]")
+        .start();
     let wire = lab.wire();
     let ask = |forwarded: &str| {
         let (key, salt) = (Key::new(), jit_ssh_tests::wire::BindingSalt::new());
@@ -56,9 +100,20 @@ fn a84_a_proxy_that_is_trusted_names_the_client() {
         let mut request = wire.opening(&token, &salt);
         request["role"] = json!("production-observer");
         let body = request.to_string();
-        let proof = wire.proof("POST", "/v1/certificates", body.as_bytes()).header(&key);
-        let headers = [("Authorization", proof.as_str()), ("X-Forwarded-For", forwarded)];
-        http::send(wire.address, "POST", "/v1/certificates", &headers, body.as_bytes())
+        let proof = wire
+            .proof("POST", "/v1/certificates", body.as_bytes())
+            .header(&key);
+        let headers = [
+            ("Authorization", proof.as_str()),
+            ("X-Forwarded-For", forwarded),
+        ];
+        http::send(
+            wire.address,
+            "POST",
+            "/v1/certificates",
+            &headers,
+            body.as_bytes(),
+        )
     };
     ask("10.1.1.1").certificate();
     // What the client wrote itself stands left of what the proxy added.
@@ -72,15 +127,28 @@ fn a85_every_route_is_closed_to_whom_the_table_does_not_name() {
     let lab = Lab::start();
     let wire = lab.wire();
     let alice = lab.login("alice");
-    let open = [("GET", "/.well-known/jit-ssh"), ("GET", "/v1/trust/user-ca"), ("GET", "/healthz"), ("GET", "/readyz")];
+    let open = [
+        ("GET", "/.well-known/jit-ssh"),
+        ("GET", "/v1/trust/user-ca"),
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+    ];
     for (method, path) in open {
         assert_eq!(wire.plain(method, path, b"").status, 200, "{method} {path}");
     }
     let signed_in = [("GET", "/v1/logins/self"), ("GET", "/v1/roles")];
     for (method, path) in signed_in {
         assert_eq!(wire.plain(method, path, b"").status, 401, "{method} {path}");
-        assert_eq!(wire.signed(&Key::new(), method, path, b"").status, 401, "{method} {path}");
-        assert_eq!(wire.signed(&alice.key, method, path, b"").status, 200, "{method} {path}");
+        assert_eq!(
+            wire.signed(&Key::new(), method, path, b"").status,
+            401,
+            "{method} {path}"
+        );
+        assert_eq!(
+            wire.signed(&alice.key, method, path, b"").status,
+            200,
+            "{method} {path}"
+        );
     }
     let admin: [(&str, &str, &[u8]); 6] = [
         ("GET", "/v1/admin/audit", b""),
@@ -90,15 +158,35 @@ fn a85_every_route_is_closed_to_whom_the_table_does_not_name() {
         ("POST", "/v1/admin/policy/explain", b"{}"),
         ("GET", "/v1/admin/keys", b""),
     ];
-    lab.idp.change("carol", |carol| carol.groups = vec!["Security".to_owned(), "Engineering".to_owned()]);
+    lab.idp.change("carol", |carol| {
+        carol.groups = vec!["Security".to_owned(), "Engineering".to_owned()];
+    });
     let carol = lab.login("carol");
     for (method, path, body) in admin {
-        assert_eq!(wire.plain(method, path, body).status, 401, "{method} {path} without a proof");
-        assert_eq!(wire.signed(&Key::new(), method, path, body).status, 401, "{method} {path} of a stranger");
-        assert_eq!(wire.signed(&alice.key, method, path, body).status, 403, "{method} {path} of a person without the right");
+        assert_eq!(
+            wire.plain(method, path, body).status,
+            401,
+            "{method} {path} without a proof"
+        );
+        assert_eq!(
+            wire.signed(&Key::new(), method, path, body).status,
+            401,
+            "{method} {path} of a stranger"
+        );
+        assert_eq!(
+            wire.signed(&alice.key, method, path, body).status,
+            403,
+            "{method} {path} of a person without the right"
+        );
         let allowed = wire.signed(&carol.key, method, path, body).status;
-        assert!([200, 404].contains(&allowed), "{method} {path} of a person with the right: {allowed}");
-        assert!([200, 404].contains(&lab.ca.local(method, path, body).status), "{method} {path} of the owner");
+        assert!(
+            [200, 404].contains(&allowed),
+            "{method} {path} of a person with the right: {allowed}"
+        );
+        assert!(
+            [200, 404].contains(&lab.ca.local(method, path, body).status),
+            "{method} {path} of the owner"
+        );
     }
     // A backup holds everything: over the socket alone, whatever rights somebody has.
     let backup = json!({ "path": lab.dir.join("stolen") }).to_string();
@@ -115,17 +203,38 @@ fn a85_a_path_in_disguise_reaches_nothing() {
     let wire = lab.wire();
     let alice = lab.login("alice");
     for path in [
-        "//v1/admin/audit", "/v1//admin/audit", "/v1/admin/audit/", "/v1/./admin/audit",
-        "/v1/roles/../admin/audit", "/v1/%61dmin/audit", "/v1/admin%2faudit", "/V1/ADMIN/AUDIT",
-        "/v1/admin/audit;x", "/healthz/../v1/admin/audit", "/v1/admin/audit%00", "/v1/admin/audit.json",
+        "//v1/admin/audit",
+        "/v1//admin/audit",
+        "/v1/admin/audit/",
+        "/v1/./admin/audit",
+        "/v1/roles/../admin/audit",
+        "/v1/%61dmin/audit",
+        "/v1/admin%2faudit",
+        "/V1/ADMIN/AUDIT",
+        "/v1/admin/audit;x",
+        "/healthz/../v1/admin/audit",
+        "/v1/admin/audit%00",
+        "/v1/admin/audit.json",
         "/v1/admin/logins/..%2f..%2faudit",
     ] {
-        for answer in [wire.plain("GET", path, b""), wire.signed(&alice.key, "GET", path, b"")] {
-            assert!([400, 401, 403, 404, 405].contains(&answer.status), "{path}: {answer:?}");
+        for answer in [
+            wire.plain("GET", path, b""),
+            wire.signed(&alice.key, "GET", path, b""),
+        ] {
+            assert!(
+                [400, 401, 403, 404, 405].contains(&answer.status),
+                "{path}: {answer:?}"
+            );
         }
     }
-    for method in ["PUT", "PATCH", "TRACE", "CONNECT", "OPTIONS", "HEAD", "QUERY"] {
-        let answer = http::raw(wire.address, format!("{method} /v1/admin/audit HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes());
+    for method in [
+        "PUT", "PATCH", "TRACE", "CONNECT", "OPTIONS", "HEAD", "QUERY",
+    ] {
+        let answer = http::raw(
+            wire.address,
+            format!("{method} /v1/admin/audit HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        );
         let answer = String::from_utf8_lossy(&answer).into_owned();
         assert!(!answer.starts_with("HTTP/1.1 200"), "{method}: {answer}");
         assert!(!answer.contains("leaf_sha256"), "{method}: {answer}");
@@ -166,14 +275,19 @@ fn a87_bodies_without_end_are_refused() {
     assert_eq!(large.status, 413, "{large:?}");
     // A gigabyte is promised and never sent: the promise is enough.
     let mut stream = TcpStream::connect(wire.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(15)))
+        .unwrap();
     stream.write_all(b"POST /v1/certificates HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n{").unwrap();
     let mut answer = [0; 64];
     let read = stream.read(&mut answer).unwrap();
     let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     // Neither a header without end.
-    let long = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(2 << 20));
+    let long = format!(
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+        "x".repeat(2 << 20)
+    );
     let answer = http::raw(wire.address, long.as_bytes());
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
     lab.login("alice");
@@ -187,14 +301,20 @@ fn a87_slow_callers_do_not_keep_others_waiting() {
     let slow: Vec<TcpStream> = (0..200)
         .filter_map(|_| {
             let mut stream = TcpStream::connect(wire.address).ok()?;
-            stream.write_all(b"POST /v1/certificates HTTP/1.1\r\nHost: x\r\nContent-Le").ok()?;
+            stream
+                .write_all(b"POST /v1/certificates HTTP/1.1\r\nHost: x\r\nContent-Le")
+                .ok()?;
             Some(stream)
         })
         .collect();
     assert!(slow.len() > 150);
     let started = Instant::now();
     lab.login("alice");
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        started.elapsed()
+    );
     drop(slow);
 }
 
@@ -204,13 +324,17 @@ fn a87_one_address_cannot_take_all_connections() {
         .sections("[limits]\nconnections_per_peer = 20")
         .start();
     let wire = lab.wire();
-    let held: Vec<TcpStream> = (0..100).filter_map(|_| TcpStream::connect(wire.address).ok()).collect();
+    let held: Vec<TcpStream> = (0..100)
+        .filter_map(|_| TcpStream::connect(wire.address).ok())
+        .collect();
     // Those beyond the limit are closed; the CA lives, and takes callers again once there is room.
     drop(held);
     jit_ssh_tests::clock::until("room for a caller", || {
         let mut stream = TcpStream::connect(wire.address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         answer.starts_with("HTTP/1.1 200").then_some(())
@@ -219,9 +343,13 @@ fn a87_one_address_cannot_take_all_connections() {
 
 #[test]
 fn a87_a_client_that_never_finishes_its_head_is_dropped() {
-    let lab = Lab::builder().sections("[limits]\nhead_time = \"1s\"").start();
+    let lab = Lab::builder()
+        .sections("[limits]\nhead_time = \"1s\"")
+        .start();
     let mut stream = TcpStream::connect(lab.ca.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(15)))
+        .unwrap();
     stream.write_all(b"GET / HT").unwrap();
     let mut rest = Vec::new();
     // Read to the end: the CA closed, with or without a word.

@@ -1,0 +1,270 @@
+//! `jit-ssh login`: a sign-in in a browser, against the provider for tests and against a real one
+//! that we did not write; what it leaves on the laptop, and what ends with `logout`.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use jit_ssh_tests::agent::Agent;
+use jit_ssh_tests::ca::{Ca, Plan};
+use jit_ssh_tests::client::Laptop;
+use jit_ssh_tests::dir::Dir;
+use jit_ssh_tests::expect::is_harmless;
+use jit_ssh_tests::lab::Lab;
+use jit_ssh_tests::op::Op;
+use jit_ssh_tests::sshd::Sshd;
+use jit_ssh_tests::world::World;
+
+use crate::scene;
+use crate::scene::{Scene, WEB, below, certificates, plan};
+
+#[test]
+fn a_person_of_ops_signs_in_and_is_let_in_as_observer() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.laptop("alice");
+    let said = scene.sign_in(&laptop, &[]).ok();
+    assert!(said.all().contains("production-observer"), "{said}");
+    laptop.jit(&["ssh-config"]).go().ok();
+    let who = laptop
+        .ssh(&[&format!("observer@{WEB}"), "id -un; echo $SSH_CONNECTION"])
+        .ok();
+    assert!(who.stdout.starts_with("observer\n"), "{who}");
+    // sshd's own log names the person's login and role.
+    let log = scene.server(WEB).log();
+    let line = log
+        .lines()
+        .find(|line| line.contains("Accepted publickey for observer"))
+        .unwrap();
+    assert!(
+        line.contains("ED25519-CERT") && line.contains("role=production-observer"),
+        "{line}"
+    );
+    // And so does the ledger, with the same serial.
+    let record = &scene.lab.ca.records_of("certificate")[0];
+    let serial = line
+        .split("(serial ")
+        .nth(1)
+        .unwrap()
+        .split(')')
+        .next()
+        .unwrap();
+    assert!(
+        serde_json::to_string(record).unwrap().contains(serial),
+        "{record:?}"
+    );
+}
+
+#[test]
+fn a_person_of_no_group_is_told_what_would_help() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.laptop("bob");
+    let said = scene.sign_in(&laptop, &[]).failed_with(3);
+    is_harmless(&said.all());
+    assert!(
+        said.stderr.contains("Ops") || said.stderr.to_lowercase().contains("group"),
+        "{said}"
+    );
+    assert!(certificates(&laptop).is_empty());
+    // The refusal is in the ledger.
+    assert!(!scene.lab.ca.records_of("refused").is_empty());
+}
+
+#[test]
+fn the_wrong_account_and_the_wrong_role_are_refused() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.signed_in("alice");
+    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+    for account in ["admin", "carol", "root"] {
+        laptop.ssh(&[&format!("{account}@{WEB}"), "true"]).failed();
+    }
+    let said = scene
+        .sign_in(&laptop, &["--role", "production-admin"])
+        .failed_with(3);
+    assert!(said.stderr.contains("Leads"), "what would help: {said}");
+}
+
+#[test]
+fn a_certificate_on_another_laptop_is_worth_nothing_without_its_key() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.signed_in("alice");
+    let certificate = certificates(&laptop).remove(0);
+    let thief = Dir::new();
+    fs::copy(&certificate, thief.join("key-cert.pub")).unwrap();
+    jit_ssh_tests::keygen::generate(&thief.join("key"), &["-t", "ed25519"]);
+    let said = laptop
+        .run("ssh")
+        .args([
+            "-F",
+            "none",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "StrictHostKeyChecking=no",
+        ])
+        .args([
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "IdentitiesOnly=yes",
+        ])
+        .arg("-i")
+        .arg(thief.join("key"))
+        .args([
+            "-p",
+            &scene.server(WEB).port.to_string(),
+            &format!("observer@{WEB}"),
+            "true",
+        ])
+        .go();
+    assert_ne!(said.code, Some(0), "{said}");
+}
+
+#[test]
+fn what_lies_on_the_disk_is_private() {
+    let scene = scene!(Scene::new(&[]));
+    let laptop = scene.laptop("alice");
+    scene.sign_in(&laptop, &["--no-agent"]).ok();
+    let mut keys = 0;
+    for path in below(laptop.home()) {
+        let mode = fs::metadata(&path).unwrap().mode() & 0o777;
+        let text = fs::read(&path).unwrap();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let token = scene.lab.idp.inner().issued.clone();
+        assert!(
+            token.iter().all(|token| !text.contains(token)),
+            "an ID token in {}",
+            path.display()
+        );
+        if text.contains("PRIVATE KEY") {
+            keys += 1;
+            assert_eq!(mode, 0o600, "{}", path.display());
+        }
+    }
+    assert_eq!(keys, 1, "the login key, in a file");
+}
+
+#[test]
+fn the_login_key_lives_in_the_agent_and_not_on_the_disk() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let agent = Agent::start(&scene.lab.dir);
+    let laptop = scene.laptop("alice").with_agent(agent.socket());
+    scene.sign_in(&laptop, &[]).ok();
+    assert_eq!(agent.keys().len(), 1, "{:?}", agent.keys());
+    for path in below(laptop.home()) {
+        let text = fs::read(&path).unwrap();
+        assert!(
+            !String::from_utf8_lossy(&text).contains("PRIVATE KEY"),
+            "{}",
+            path.display()
+        );
+    }
+    laptop.jit(&["ssh-config"]).go().ok();
+    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+    laptop.jit(&["logout"]).go().ok();
+    assert!(agent.keys().is_empty());
+}
+
+#[test]
+fn a_logout_ends_the_login_for_good_and_leaves_nothing() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.signed_in("alice");
+    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+    laptop.jit(&["logout"]).go().ok();
+    assert!(certificates(&laptop).is_empty());
+    for path in below(laptop.home()) {
+        let text = fs::read(&path).unwrap();
+        assert!(
+            !String::from_utf8_lossy(&text).contains("PRIVATE KEY"),
+            "{}",
+            path.display()
+        );
+    }
+    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).failed();
+    assert_eq!(scene.lab.ca.records_of("login-ended").len(), 1);
+    assert!(
+        scene.lab.idp.inner().revoked() >= 1,
+        "the refresh token is revoked at the provider"
+    );
+    laptop.jit(&["status", "--json"]).go().failed_with(4);
+}
+
+#[test]
+fn status_roles_and_inspect_say_who_and_how_long() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.signed_in("alice");
+    let status = laptop.jit(&["status", "--json"]).go().ok();
+    assert!(
+        status.json().to_string().contains("alice@example.com"),
+        "{status}"
+    );
+    let short = laptop.jit(&["status", "--short"]).go().ok();
+    assert_eq!(short.stdout.lines().count(), 1, "{short}");
+    let roles = laptop
+        .jit(&["roles", "--json"])
+        .go()
+        .ok()
+        .json()
+        .to_string();
+    assert!(
+        roles.contains("production-observer") && roles.contains("Leads"),
+        "{roles}"
+    );
+    let certificate = certificates(&laptop).remove(0);
+    let words = laptop.jit(&["inspect"]).arg(&certificate).go().ok();
+    assert!(words.stdout.contains("production-observer"), "{words}");
+    is_harmless(&words.stdout);
+}
+
+#[test]
+fn a_login_over_https_believes_the_pinned_key_set_alone() {
+    let scene = scene!(Scene::with(Lab::builder().tls(), &[WEB], |plan| plan));
+    let laptop = scene.signed_in("alice");
+    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+}
+
+#[test]
+fn a_ca_of_the_fips_profile_uses_p256_throughout() {
+    let scene = scene!(Scene::with(Lab::builder().fips(), &[WEB], |plan| plan));
+    let laptop = scene.signed_in("alice");
+    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+    let log = scene.server(WEB).log();
+    assert!(
+        log.contains("ECDSA-CERT") && log.contains("CA ECDSA"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_person_signs_in_at_a_real_provider_in_its_own_forms() {
+    for algorithm in ["RS256", "ES256"] {
+        let dir = Dir::new();
+        let Some(op) = Op::start(&dir, algorithm, "http://127.0.0.1:1/sign-in") else {
+            jit_ssh_tests::skip!("node is not installed");
+        };
+        let plan_ = Plan {
+            client:
+                "scopes = [\"openid\", \"email\", \"profile\", \"groups\", \"offline_access\"]\n\
+                     extra = { prompt = \"consent\" }"
+                    .to_owned(),
+            ..Plan::default()
+        };
+        let mut ca = Ca::init(&dir, plan_, std::slice::from_ref(&op.issuer));
+        ca.serve();
+        let Some(world) = World::new(&dir) else {
+            jit_ssh_tests::skip!("no mount namespaces here");
+        };
+        let server: Sshd = plan(WEB, &ca.user_ca()).start(&world, &dir);
+        let laptop = Laptop::new(&world, "alice", &[&server]);
+        laptop
+            .jit(&["login", "--ca", &ca.url, "--fingerprint", &ca.fingerprint()])
+            .go()
+            .ok();
+        laptop.jit(&["ssh-config"]).go().ok();
+        let who = laptop.ssh(&[&format!("observer@{WEB}"), "id -un"]).ok();
+        assert_eq!(who.text(), "observer");
+        let bob = laptop.seat("bob");
+        bob.jit(&["logout"]).go().ok();
+        bob.jit(&["login", "--ca", &ca.url, "--fingerprint", &ca.fingerprint()])
+            .go()
+            .failed_with(3);
+    }
+}

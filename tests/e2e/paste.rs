@@ -1,0 +1,113 @@
+//! `--no-browser`: the person signs in on another machine and pastes what they see there.
+
+use jit_ssh_tests::browser;
+use jit_ssh_tests::clock;
+use jit_ssh_tests::process::{Child, Run};
+
+use crate::scene;
+use crate::scene::{Scene, WEB, certificates};
+
+/// Starts `jit-ssh login --no-browser` reading from a pipe of the shell's, gives the address to
+/// open, and what to call with the pasted text.
+struct Terminal {
+    child: Child,
+    answer: std::path::PathBuf,
+}
+
+impl Terminal {
+    fn open(
+        scene: &Scene,
+        laptop: &jit_ssh_tests::client::Laptop<'_>,
+        arguments: &[&str],
+    ) -> (Self, String) {
+        let pipe = scene.lab.dir.join("pasted");
+        Run::new("mkfifo").arg(&pipe).go().ok();
+        let command = laptop
+            .jit(&["login", "--no-browser", "--ca", &scene.lab.ca.url])
+            .args(["--fingerprint", &scene.lab.ca.fingerprint()])
+            .args(arguments);
+        // A shell opens the pipe for both, so that neither side waits for the other.
+        let command = command.reading(&pipe);
+        let child = command.start("login", &scene.lab.dir);
+        let url = clock::until("the address to open", || {
+            child
+                .log()
+                .split_whitespace()
+                .find(|word| word.contains("/authorize?"))
+                .map(str::to_owned)
+        });
+        (
+            Terminal {
+                child,
+                answer: pipe,
+            },
+            url,
+        )
+    }
+
+    fn paste(&mut self, text: &str) -> i32 {
+        std::fs::write(&self.answer, format!("{text}\n")).unwrap();
+        self.child.wait()
+    }
+}
+
+#[test]
+fn what_the_cas_page_shows_signs_in() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.laptop("alice");
+    let (mut terminal, url) = Terminal::open(&scene, &laptop, &[]);
+    assert!(
+        url.contains("sign-in"),
+        "the CA's page is the redirect address: {url}"
+    );
+    let shown = browser::paste("alice", &url);
+    assert!(!shown.contains("http"), "{shown}");
+    assert_eq!(terminal.paste(&shown), 0, "{}", terminal.child.log());
+    laptop.jit(&["ssh-config"]).go().ok();
+    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+}
+
+#[test]
+fn the_page_says_who_asks() {
+    let scene = scene!(Scene::new(&[]));
+    let laptop = scene.laptop("alice");
+    let (_terminal, url) = Terminal::open(&scene, &laptop, &[]);
+    let page = browser::show("alice", &url);
+    assert!(page.stdout.contains("SHA256:"), "{page}");
+    assert!(
+        page.stdout.contains("127.0.0.1"),
+        "the asking address: {page}"
+    );
+}
+
+#[test]
+fn another_sign_ins_text_is_refused() {
+    // A17: a code of one transaction injected into another.
+    let scene = scene!(Scene::new(&[]));
+    let laptop = scene.laptop("alice");
+    let (mut terminal, url) = Terminal::open(&scene, &laptop, &[]);
+    let stolen = {
+        use base64::Engine as _;
+        let text = serde_json::json!({ "code": "stolen", "state": "of-another", "iss": scene.lab.idp.issuer });
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text.to_string())
+    };
+    let _ = url;
+    assert_ne!(terminal.paste(&stolen), 0);
+    assert!(
+        scene.lab.idp.inner().token_requests.is_empty(),
+        "a foreign code was redeemed"
+    );
+    assert!(certificates(&laptop).is_empty());
+}
+
+#[test]
+fn an_announcement_is_shown_once_and_to_one_browser() {
+    let scene = scene!(Scene::new(&[]));
+    let laptop = scene.laptop("alice");
+    let (mut terminal, url) = Terminal::open(&scene, &laptop, &[]);
+    let shown = browser::paste("alice", &url);
+    assert_eq!(terminal.paste(&shown), 0, "{}", terminal.child.log());
+    // The code was redeemed; pasting it into another terminal gives nothing.
+    let redeemed = scene.lab.idp.inner().token_requests.len();
+    assert_eq!(redeemed, 1);
+}

@@ -1,0 +1,365 @@
+//! Plain `ssh` and what stands on it: nothing but the include tells them of us.
+
+use std::fs;
+
+use jit_ssh_tests::keygen;
+use jit_ssh_tests::lab::Lab;
+use jit_ssh_tests::process::{Output, installed};
+
+use crate::scene;
+use crate::scene::{BASTION, DB, Scene, WEB};
+
+#[test]
+fn scp_sftp_and_rsync_go_through() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.signed_in("alice");
+    let file = laptop.home().join("file");
+    fs::write(&file, "canary").unwrap();
+    let there = |name: &str| scene.world.home_of("observer").join(name);
+    let batch = ["-o", "BatchMode=yes"];
+    laptop
+        .run("scp")
+        .args(batch)
+        .arg(&file)
+        .arg(format!("observer@{WEB}:by-scp"))
+        .go()
+        .ok();
+    laptop
+        .run("scp")
+        .args(batch)
+        .arg("-O")
+        .arg(&file)
+        .arg(format!("observer@{WEB}:by-old-scp"))
+        .go()
+        .ok();
+    laptop
+        .run("sftp")
+        .args(batch)
+        .args(["-b", "-", &format!("observer@{WEB}")])
+        .input(format!("put {} by-sftp\n", file.display()))
+        .go()
+        .ok();
+    for name in ["by-scp", "by-old-scp", "by-sftp"] {
+        assert_eq!(fs::read_to_string(there(name)).unwrap(), "canary", "{name}");
+    }
+    if !installed("rsync") {
+        jit_ssh_tests::skip!("rsync is not installed");
+    }
+    laptop
+        .run("rsync")
+        .arg("-a")
+        .arg(&file)
+        .arg(format!("observer@{WEB}:by-rsync"))
+        .go()
+        .ok();
+    assert_eq!(fs::read_to_string(there("by-rsync")).unwrap(), "canary");
+}
+
+#[test]
+fn git_clones_and_pushes() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.signed_in("alice");
+    laptop
+        .ssh(&[
+            &format!("observer@{WEB}"),
+            "git -c init.defaultBranch=main init -q --bare repo.git",
+        ])
+        .ok();
+    let script = format!(
+        "set -e; cd \"$HOME\"; git clone -q observer@{WEB}:repo.git work; cd work; \
+         git -c user.name=t -c user.email=t@example.com commit -q --allow-empty -m first; \
+         git push -q origin HEAD:main; git ls-remote origin"
+    );
+    let said = laptop.run("sh").args(["-c", &script]).go().ok();
+    assert!(said.stdout.contains("refs/heads/main"), "{said}");
+}
+
+#[test]
+fn a_server_behind_a_bastion_is_reached_with_a_role_for_each_hop() {
+    let scene = scene!(Scene::new(&[BASTION, DB]));
+    let laptop = scene.signed_in("alice");
+    let who = laptop
+        .ssh(&[
+            "-J",
+            &format!("deploy@{BASTION}"),
+            &format!("observer@{DB}"),
+            "id -un",
+        ])
+        .ok();
+    assert_eq!(who.text(), "observer");
+    assert!(scene.server(BASTION).log().contains("role=jump"));
+    assert!(scene.server(DB).log().contains("role=production-observer"));
+    // A role without the extension cannot be jumped through.
+    laptop
+        .ssh(&[
+            "-J",
+            &format!("observer@{BASTION}"),
+            &format!("observer@{DB}"),
+            "true",
+        ])
+        .failed();
+}
+
+#[test]
+fn aliases_addresses_and_the_default_account_get_there() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.signed_in("alice");
+    let config = laptop.home().join(".ssh/config");
+    let mut text = fs::read_to_string(&config).unwrap();
+    text += &format!(
+        "Host web\n    HostName {WEB}\n    Port {}\n",
+        scene.server(WEB).port
+    );
+    fs::write(&config, text).unwrap();
+    laptop.ssh(&["observer@web", "true"]).ok();
+    laptop
+        .ssh(&[&format!("observer@{}", scene.server(WEB).address), "true"])
+        .ok();
+}
+
+#[test]
+fn a_master_connection_serves_many() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.signed_in("alice");
+    let socket = laptop.home().join("mux");
+    let master = format!("ControlPath={}", socket.display());
+    let to = format!("observer@{WEB}");
+    laptop
+        .run("ssh")
+        .args([
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            &master,
+            "-o",
+            "ControlMaster=yes",
+            "-fN",
+            &to,
+        ])
+        .go()
+        .ok();
+    for _ in 0..3 {
+        laptop.ssh(&["-o", &master, &to, "true"]).ok();
+    }
+    laptop
+        .run("ssh")
+        .args(["-o", &master, "-O", "exit", &to])
+        .go()
+        .ok();
+    let accepted = scene
+        .server(WEB)
+        .log()
+        .matches("Accepted publickey")
+        .count();
+    assert_eq!(accepted, 1);
+}
+
+#[test]
+fn ssh_g_is_quiet_and_names_our_key() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.signed_in("alice");
+    let said = laptop
+        .run("ssh")
+        .args(["-G", &format!("observer@{WEB}")])
+        .go()
+        .ok();
+    assert_eq!(said.stderr, "", "{said}");
+    let said = said.stdout.to_lowercase();
+    assert!(said.contains("certificatefile"), "{said}");
+}
+
+#[test]
+fn other_hosts_keep_the_persons_own_settings_whatever_fails() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.laptop("alice");
+    let config = laptop.home().join(".ssh/config");
+    fs::write(
+        &config,
+        "Host *.example.net\n    User me\n    IdentityFile ~/.ssh/mine\n",
+    )
+    .unwrap();
+    let before = laptop
+        .run("ssh")
+        .args(["-G", "elsewhere.example.net"])
+        .go()
+        .ok()
+        .stdout;
+    scene.sign_in(&laptop, &[]).ok();
+    laptop.jit(&["ssh-config"]).go().ok();
+    let text = fs::read_to_string(&config).unwrap();
+    assert!(
+        text.contains("Host *.example.net"),
+        "the person's own lines stay: {text}"
+    );
+    let same = |what: &str| {
+        let now = laptop
+            .run("ssh")
+            .args(["-G", "elsewhere.example.net"])
+            .go()
+            .ok();
+        assert_eq!(now.stdout, before, "{what}");
+    };
+    same("with the include");
+    // The CA gone, and the client's state gone.
+    laptop.jit(&["logout"]).go();
+    same("after the logout");
+    laptop.jit(&["ssh-config", "--remove"]).go().ok();
+    same("without the include");
+    assert!(!fs::read_to_string(&config).unwrap().contains("jit-ssh"));
+}
+
+#[test]
+fn several_shells_at_once_are_one_login() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.laptop("alice");
+    scene.sign_in(&laptop, &[]).ok();
+    laptop.jit(&["ssh-config"]).go().ok();
+    // All certificates are gone: each of the shells finds that out at the same moment.
+    for path in scene::certificates(&laptop) {
+        fs::remove_file(path).unwrap();
+    }
+    let to = format!("observer@{WEB}");
+    let said: Vec<Output> = std::thread::scope(|scope| {
+        let shells: Vec<_> = (0..6)
+            .map(|_| scope.spawn(|| laptop.ssh(&[&to, "true"])))
+            .collect();
+        shells
+            .into_iter()
+            .map(|shell| shell.join().unwrap())
+            .collect()
+    });
+    for said in said {
+        said.ok();
+    }
+    assert_eq!(scene.lab.ca.records_of("login-opened").len(), 1);
+    let issued = scene.lab.ca.records_of("certificate").len();
+    assert!(
+        issued <= 3,
+        "{issued} certificates for six shells that wanted the same one"
+    );
+}
+
+#[test]
+fn without_a_login_and_without_a_terminal_the_command_to_type_is_said() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.signed_in("alice");
+    laptop.jit(&["logout"]).go().ok();
+    let said = laptop.ssh(&[&format!("observer@{WEB}"), "true"]).failed();
+    assert!(said.stderr.contains("jit-ssh login"), "{said}");
+}
+
+#[test]
+fn ports_agents_and_sockets_are_not_forwarded_by_a_role_that_lacks_them() {
+    // A43, A48: the channels that pass by every shell.
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.signed_in("alice");
+    let agent = jit_ssh_tests::agent::Agent::start(&scene.lab.dir);
+    let laptop = laptop.with_agent(agent.socket());
+    let to = format!("observer@{WEB}");
+    let port = jit_ssh_tests::port::free().to_string();
+    let target = format!("127.0.0.1:{}", scene.lab.ca.address.port());
+    laptop
+        .ssh(&[
+            "-o",
+            "ExitOnForwardFailure=yes",
+            "-R",
+            &format!("{port}:{target}"),
+            &to,
+            "true",
+        ])
+        .failed();
+    laptop
+        .ssh(&[
+            "-o",
+            "ExitOnForwardFailure=yes",
+            "-R",
+            "/tmp/never.sock:/tmp/x.sock",
+            &to,
+            "true",
+        ])
+        .failed();
+    laptop.ssh(&["-W", &target, &to]).failed();
+    laptop
+        .ssh(&["-w", "any", "-o", "ExitOnForwardFailure=yes", &to, "true"])
+        .failed();
+    let said = laptop
+        .ssh(&[
+            "-A",
+            "-X",
+            &to,
+            "echo agent=$SSH_AUTH_SOCK display=$DISPLAY",
+        ])
+        .ok();
+    assert_eq!(said.text(), "agent= display=");
+    // A local forward is refused when it is used.
+    let forward = format!("{port}:{target}");
+    let said = laptop
+        .run("sh")
+        .arg("-c")
+        .arg(format!(
+            "ssh -o BatchMode=yes -L {forward} {to} 'echo up; sleep 3' & \
+             pid=$!; for i in $(seq 100); do python3 -c \"import socket; s=socket.create_connection(('127.0.0.1',{port})); \
+             s.sendall(b'GET /healthz HTTP/1.0\\r\\n\\r\\n'); print('got', s.recv(100))\" 2>/dev/null && break; sleep 0.05; done; wait $pid"
+        ))
+        .go();
+    assert!(!said.stdout.contains("HTTP/1"), "{said}");
+    // No ~/.ssh/rc of the account runs (A65).
+    let rc = scene.world.home_of("observer").join(".ssh/rc");
+    let mark = scene.world.home_of("observer").join("rc-ran");
+    fs::write(&rc, format!("touch {}\n", mark.display())).unwrap();
+    scene.world.give(&rc, "observer");
+    laptop.ssh(&[&to, "true"]).ok();
+    assert!(!mark.exists());
+}
+
+#[test]
+fn a_role_with_the_extension_forwards_ports() {
+    // The control of the test above.
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.signed_in("carol");
+    let target = format!("127.0.0.1:{}", scene.lab.ca.address.port());
+    let said = laptop
+        .run("ssh")
+        .args([
+            "-o",
+            "BatchMode=yes",
+            "-W",
+            &target,
+            &format!("carol@{WEB}"),
+        ])
+        .input("GET /healthz HTTP/1.0\r\n\r\n")
+        .go();
+    assert!(said.stdout.contains("200 OK"), "{said}");
+}
+
+#[test]
+fn a_key_of_ones_own_is_certified_when_named() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.laptop("alice");
+    let key = laptop.home().join(".ssh/mine");
+    keygen::generate(&key, &["-t", "rsa", "-b", "3072"]);
+    scene
+        .sign_in(&laptop, &["--key", key.to_str().unwrap()])
+        .ok();
+    laptop.jit(&["ssh-config"]).go().ok();
+    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+    assert!(scene.server(WEB).log().contains("RSA-CERT"));
+}
+
+#[test]
+fn two_cas_stand_side_by_side() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let other = Lab::builder().name("other.test").start();
+    let laptop = scene.signed_in("alice");
+    let said = laptop
+        .jit(&[
+            "login",
+            "--ca",
+            &other.ca.url,
+            "--fingerprint",
+            &other.ca.fingerprint(),
+        ])
+        .go();
+    assert_eq!(said.code, Some(0), "{said}");
+    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+}
