@@ -1,2 +1,38 @@
-//! placeholder
-fn main() {}
+//! `jit-ssh`: sign in once, then plain `ssh`.
+//!
+//! ```text
+//! cli        what the person typed
+//!  └► command   one file each; `ensure` and `status --short` answer within milliseconds from files
+//!      ├► state, certificate        what is on disk, read without a runtime or a network
+//!      ├► sign_in ─► oidc, key, agent    a browser sign-in, bound to a fresh key
+//!      ├► renew ─► answer           certificates without a browser; what the CA sends is checked
+//!      ├► ca                        pin, first contact, signed calls
+//!      └► ssh_config                what makes plain `ssh` ask `ensure`
+//! ```
+
+mod agent;
+mod answer;
+mod ca;
+mod certificate;
+mod cli;
+mod command;
+mod key;
+mod keyring;
+mod oidc;
+mod platform;
+mod renew;
+mod sign_in;
+mod ssh_config;
+mod state;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use jit_ssh_terminal::Terminal;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let mut terminal = Terminal::standard(cli.json);
+    let result = command::run(cli.command, &mut terminal);
+    terminal.finish(result)
+}

@@ -1,0 +1,390 @@
+//! The agent protocol (draft-miller-ssh-agent, PROTOCOL.agent): try the agent, add the login key
+//! with a lifetime, sign, remove. Neither agent crate fits: one adds no lifetime, the other cannot
+//! list an agent that holds a certificate.
+//!
+//! An agent is used only after it was tried: a throw-away key is added with a lifetime, signs, is
+//! listed and removed. Forwarded agents, gpg's, 1Password's and others refuse or forget one of
+//! these. A refused lifetime is final: the key goes to a file (A47).
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rand::{CryptoRng, RngCore};
+use ssh_encoding::{Decode as _, Encode as _};
+use ssh_key::public::PublicKey;
+use ssh_key::{Algorithm, HashAlg, PrivateKey, Signature, SshSig};
+
+use crate::certificate::{Reader, put_string};
+use crate::platform::{self, Stream};
+
+/// Why an agent is of no use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AgentError {
+    /// `SSH_AUTH_SOCK` is not set.
+    #[error("there is no agent: SSH_AUTH_SOCK is not set")]
+    None,
+    /// It does not answer.
+    #[error("the agent at {address} does not answer: {cause}")]
+    Silent {
+        /// Socket or pipe.
+        address: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// It said no.
+    #[error("the agent refuses to {0}")]
+    Refused(&'static str),
+    /// It says yes and does something else.
+    #[error("the agent says yes but does not {0}")]
+    Untrue(&'static str),
+    /// Its answer makes no sense.
+    #[error("the agent's answer cannot be read")]
+    Nonsense,
+    /// It belongs to another machine.
+    #[error("the agent is forwarded from another machine")]
+    Forwarded,
+    /// The key cannot be written for the agent.
+    #[error("the key cannot be handed to the agent: {0}")]
+    Key(#[from] ssh_key::Error),
+}
+
+/// A connection to an agent.
+pub(crate) struct Agent {
+    stream: Box<dyn Stream>,
+    address: PathBuf,
+}
+
+impl Agent {
+    /// The agent of this environment.
+    pub(crate) fn find() -> Result<Self, AgentError> {
+        Self::at(&platform::agent_address().ok_or(AgentError::None)?)
+    }
+
+    /// The agent at an address.
+    pub(crate) fn at(address: &Path) -> Result<Self, AgentError> {
+        let stream = platform::connect_agent(address, PATIENCE).map_err(|cause| {
+            let address = address.to_owned();
+            AgentError::Silent { address, cause }
+        })?;
+        let address = address.to_owned();
+        Ok(Agent { stream, address })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &Path {
+        &self.address
+    }
+
+    /// Whether it does all that we need, found out by doing it.
+    pub(crate) fn try_out(
+        &mut self,
+        rng: &mut (impl RngCore + CryptoRng),
+    ) -> Result<(), AgentError> {
+        if looks_forwarded(&self.address) {
+            return Err(AgentError::Forwarded);
+        }
+        let key = PrivateKey::random(rng, Algorithm::Ed25519)?;
+        self.add(&key, "jit-ssh trying the agent", 10)?;
+        let tried = self.try_signing(key.public_key());
+        let removed = self.remove(key.public_key());
+        tried.and(removed)
+    }
+
+    fn try_signing(&mut self, key: &PublicKey) -> Result<(), AgentError> {
+        if !self.holds(key)? {
+            return Err(AgentError::Untrue("keep the key"));
+        }
+        let signature = self.sign(key, NAMESPACE_OF_TRIALS, b"trial")?;
+        key.verify(NAMESPACE_OF_TRIALS, b"trial", &signature)
+            .map_err(|_| AgentError::Untrue("sign with it"))
+    }
+
+    /// Adds a key that the agent forgets after `lifetime` seconds; an agent that takes no lifetime
+    /// does not get the key.
+    pub(crate) fn add(
+        &mut self,
+        key: &PrivateKey,
+        comment: &str,
+        lifetime: u32,
+    ) -> Result<(), AgentError> {
+        let mut message = vec![ADD_ID_CONSTRAINED];
+        key.key_data()
+            .encode(&mut message)
+            .map_err(ssh_key::Error::from)?;
+        put_string(&mut message, comment.as_bytes());
+        message.push(CONSTRAIN_LIFETIME);
+        message.extend_from_slice(&lifetime.max(1).to_be_bytes());
+        let answer = self.ask(&message);
+        zeroize::Zeroize::zeroize(&mut message);
+        match answer?.first() {
+            Some(&SUCCESS) => Ok(()),
+            Some(&FAILURE) => Err(AgentError::Refused("take a key with a lifetime")),
+            _ => Err(AgentError::Nonsense),
+        }
+    }
+
+    /// Whether it holds a key.
+    pub(crate) fn holds(&mut self, key: &PublicKey) -> Result<bool, AgentError> {
+        let blob = key.to_bytes()?;
+        Ok(self.list()?.contains(&blob))
+    }
+
+    /// Whether it holds the key of a blob.
+    pub(crate) fn holds_blob(&mut self, blob: &[u8]) -> Result<bool, AgentError> {
+        Ok(self.list()?.iter().any(|held| held == blob))
+    }
+
+    /// Blobs of everything it holds, keys and certificates.
+    pub(crate) fn list(&mut self) -> Result<Vec<Vec<u8>>, AgentError> {
+        let answer = self.ask(&[REQUEST_IDENTITIES])?;
+        let mut reader = Reader(&answer);
+        match reader.u8().map_err(|_| AgentError::Nonsense)? {
+            IDENTITIES_ANSWER => {}
+            FAILURE => return Err(AgentError::Refused("list its keys")),
+            _ => return Err(AgentError::Nonsense),
+        }
+        let count = reader.u32().map_err(|_| AgentError::Nonsense)?;
+        let mut blobs = Vec::new();
+        for _ in 0..count {
+            let blob = reader.string().map_err(|_| AgentError::Nonsense)?;
+            let _comment = reader.string().map_err(|_| AgentError::Nonsense)?;
+            blobs.push(blob.to_vec());
+        }
+        Ok(blobs)
+    }
+
+    /// An OpenSSH signature (PROTOCOL.sshsig) by a key that it holds.
+    pub(crate) fn sign(
+        &mut self,
+        key: &PublicKey,
+        namespace: &str,
+        message: &[u8],
+    ) -> Result<SshSig, AgentError> {
+        let data = SshSig::signed_data(namespace, HashAlg::Sha512, message)?;
+        let mut request = vec![SIGN_REQUEST];
+        put_string(&mut request, &key.to_bytes()?);
+        put_string(&mut request, &data);
+        let flags = match key.algorithm() {
+            Algorithm::Rsa { .. } => RSA_SHA2_512,
+            _ => 0,
+        };
+        request.extend_from_slice(&flags.to_be_bytes());
+        let answer = self.ask(&request)?;
+        let mut reader = Reader(&answer);
+        match reader.u8().map_err(|_| AgentError::Nonsense)? {
+            SIGN_RESPONSE => {}
+            FAILURE => return Err(AgentError::Refused("sign")),
+            _ => return Err(AgentError::Nonsense),
+        }
+        let mut blob = reader.string().map_err(|_| AgentError::Nonsense)?;
+        let signature = Signature::decode(&mut blob).map_err(|_| AgentError::Nonsense)?;
+        let data = key.key_data().clone();
+        Ok(SshSig::new(data, namespace, HashAlg::Sha512, signature)?)
+    }
+
+    /// Removes a key; one that is not there is removed already.
+    pub(crate) fn remove(&mut self, key: &PublicKey) -> Result<(), AgentError> {
+        let mut message = vec![REMOVE_IDENTITY];
+        put_string(&mut message, &key.to_bytes()?);
+        self.ask(&message)?;
+        if self.holds(key)? {
+            return Err(AgentError::Refused("remove a key"));
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, message: &[u8]) -> Result<Vec<u8>, AgentError> {
+        let exchange = |stream: &mut dyn Stream| {
+            let mut framed = Vec::with_capacity(message.len() + 4);
+            put_string(&mut framed, message);
+            let written = stream.write_all(&framed);
+            zeroize::Zeroize::zeroize(&mut framed);
+            written?;
+            let mut length = [0; 4];
+            stream.read_exact(&mut length)?;
+            let length = u32::from_be_bytes(length);
+            if length == 0 || length > MAX_ANSWER {
+                return Ok(None);
+            }
+            let mut answer = Vec::new();
+            stream.take(length.into()).read_to_end(&mut answer)?;
+            Ok(Some(answer))
+        };
+        match exchange(&mut *self.stream) {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err(AgentError::Nonsense),
+            Err(cause) => Err(AgentError::Silent {
+                address: self.address.clone(),
+                cause,
+            }),
+        }
+    }
+}
+
+/// sshd puts a forwarded agent at `/tmp/ssh-XXXX/agent.PID` or `~/.ssh/agent/s.….sshd.…`; within an
+/// SSH session that is what `SSH_AUTH_SOCK` is when the person's own agent is elsewhere.
+fn looks_forwarded(address: &Path) -> bool {
+    let text = address.to_string_lossy();
+    let by_sshd = text.contains(".sshd.") || text.starts_with("/tmp/ssh-");
+    std::env::var_os("SSH_CONNECTION").is_some()
+        && std::env::var_os("SSH_AGENT_PID").is_none()
+        && by_sshd
+}
+
+const NAMESPACE_OF_TRIALS: &str = "jit-ssh-trial@v1";
+const PATIENCE: Duration = Duration::from_secs(5);
+const MAX_ANSWER: u32 = 256 * 1024;
+const FAILURE: u8 = 5;
+const SUCCESS: u8 = 6;
+const REQUEST_IDENTITIES: u8 = 11;
+const IDENTITIES_ANSWER: u8 = 12;
+const SIGN_REQUEST: u8 = 13;
+const SIGN_RESPONSE: u8 = 14;
+const REMOVE_IDENTITY: u8 = 18;
+const ADD_ID_CONSTRAINED: u8 = 25;
+const CONSTRAIN_LIFETIME: u8 = 1;
+const RSA_SHA2_512: u32 = 4;
+
+#[cfg(unix)]
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use rand::rngs::OsRng;
+    use std::io::Write as _;
+    use std::process::{Child, Command, Stdio};
+
+    /// A real `ssh-agent`, ended with the test.
+    pub(crate) struct RealAgent {
+        child: Child,
+        pub(crate) folder: tempfile::TempDir,
+    }
+
+    impl RealAgent {
+        pub(crate) fn start() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let mut child = Command::new("ssh-agent")
+                .args(["-D", "-a"])
+                .arg(folder.path().join("agent"))
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            // It prints its address once it listens.
+            let mut first = [0];
+            let mut output = child.stdout.take().unwrap();
+            output.read_exact(&mut first).unwrap();
+            RealAgent { child, folder }
+        }
+
+        pub(crate) fn address(&self) -> PathBuf {
+            self.folder.path().join("agent")
+        }
+    }
+
+    impl Drop for RealAgent {
+        fn drop(&mut self) {
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_real_agent_keeps_signs_and_forgets_keys() {
+        let real = RealAgent::start();
+        let mut agent = Agent::at(&real.address()).unwrap();
+        agent.try_out(&mut OsRng).unwrap();
+        assert_eq!(agent.list().unwrap(), Vec::<Vec<u8>>::new());
+        let p256 = Algorithm::Ecdsa {
+            curve: ssh_key::EcdsaCurve::NistP256,
+        };
+        for algorithm in [Algorithm::Ed25519, p256] {
+            let key = PrivateKey::random(&mut OsRng, algorithm).unwrap();
+            agent.add(&key, "test", 600).unwrap();
+            assert!(agent.holds(key.public_key()).unwrap());
+            let signature = agent.sign(key.public_key(), "test@v1", b"hello").unwrap();
+            key.public_key()
+                .verify("test@v1", b"hello", &signature)
+                .unwrap();
+            agent.remove(key.public_key()).unwrap();
+            assert!(!agent.holds(key.public_key()).unwrap());
+            assert!(agent.sign(key.public_key(), "test@v1", b"hello").is_err());
+        }
+        let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+        agent.add(&key, "short", 1).unwrap();
+        let start = std::time::Instant::now();
+        while agent.holds(key.public_key()).unwrap() {
+            assert!(start.elapsed() < Duration::from_secs(10), "kept for ever");
+        }
+    }
+
+    #[test]
+    fn an_agent_that_holds_a_certificate_for_ever_is_listed() {
+        let real = RealAgent::start();
+        let at = real.folder.path();
+        use crate::certificate::tests::keygen;
+        keygen(at, &["-q", "-t", "ed25519", "-N", "", "-f", "ca"]);
+        keygen(at, &["-q", "-t", "ed25519", "-N", "", "-f", "user"]);
+        keygen(at, &["-q", "-s", "ca", "-I", "x", "user.pub"]);
+        let added = Command::new("ssh-add")
+            .arg("-q")
+            .arg(at.join("user"))
+            .env("SSH_AUTH_SOCK", real.address())
+            .status()
+            .unwrap();
+        assert!(added.success());
+        assert_eq!(Agent::at(&real.address()).unwrap().list().unwrap().len(), 2);
+    }
+
+    /// Answers each request with the next of some canned answers.
+    fn false_agent(answers: Vec<Vec<u8>>) -> (tempfile::TempDir, Agent) {
+        let folder = tempfile::tempdir().unwrap();
+        let address = folder.path().join("agent");
+        let listener = std::os::unix::net::UnixListener::bind(&address).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for answer in answers {
+                let mut length = [0; 4];
+                stream.read_exact(&mut length).unwrap();
+                let mut request = vec![0; u32::from_be_bytes(length) as usize];
+                stream.read_exact(&mut request).unwrap();
+                stream.write_all(&answer).unwrap();
+            }
+        });
+        let agent = Agent::at(&address).unwrap();
+        (folder, agent)
+    }
+
+    #[test]
+    fn an_agent_that_refuses_the_lifetime_does_not_get_the_key() {
+        let (_folder, mut agent) = false_agent(vec![vec![0, 0, 0, 1, FAILURE]]);
+        assert!(matches!(
+            agent.try_out(&mut OsRng),
+            Err(AgentError::Refused(_))
+        ));
+    }
+
+    #[test]
+    fn an_agent_that_says_yes_and_keeps_nothing_is_found_out() {
+        let yes = vec![0, 0, 0, 1, SUCCESS];
+        let empty = vec![0, 0, 0, 5, IDENTITIES_ANSWER, 0, 0, 0, 0];
+        let answers = vec![yes.clone(), empty.clone(), yes, empty];
+        let (_folder, mut agent) = false_agent(answers);
+        assert!(matches!(
+            agent.try_out(&mut OsRng),
+            Err(AgentError::Untrue(_))
+        ));
+    }
+
+    #[test]
+    fn an_agent_that_talks_nonsense_is_an_error() {
+        for answer in [
+            vec![0, 0, 0, 0],
+            vec![0xff, 0xff, 0xff, 0xff],
+            vec![0, 0, 0, 5, IDENTITIES_ANSWER, 0xff, 0xff, 0xff, 0xff],
+            vec![0, 0, 0, 1, 99],
+        ] {
+            let (_folder, mut agent) = false_agent(vec![answer]);
+            assert!(matches!(agent.list(), Err(AgentError::Nonsense)));
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! `ensure --host H --account A`: makes sure that `…/ACCOUNT@HOST-cert.pub` is a certificate that
+//! can be used now. `ssh` runs it for every hop, under `ssh -G`, many at once: with a valid
+//! certificate it reads three files and is done, silent, without runtime or network. Else it renews
+//! without a browser, under the CA's lock; only then, and only where somebody can answer, it signs
+//! in: once for all that wait. It ends with an error where there is no certificate, so that ssh's
+//! block does not match and everything else stays the person's own.
+
+use jit_ssh_api::role::RolesAnswer;
+use jit_ssh_terminal::{Exit, Failure, Terminal};
+
+use crate::agent::Agent;
+use crate::ca::{self, Ca};
+use crate::certificate::Certificate;
+use crate::cli::Ensure;
+use crate::command::ssh_config::refresh_include;
+use crate::key::{KeyError, LoginKey};
+use crate::platform;
+use crate::renew::{self, Ask, RenewError};
+use crate::sign_in::{self, SignIn, Way};
+use crate::state::{self, CaFiles, Home, KeyPlace, LoginState};
+
+/// Makes sure.
+pub(crate) fn run(arguments: &Ensure, terminal: &mut Terminal) -> Result<(), Failure> {
+    let home = Home::find()?;
+    let files = match &arguments.which.ca {
+        // As the include names it: no need to look at the others.
+        Some(name) if !name.contains("://") => home.ca(name)?,
+        named => ca::choose(&home, named.as_deref())?,
+    };
+    let role = arguments.role.as_deref().filter(|role| !role.is_empty());
+    let asked = Asked {
+        host: arguments.host.to_ascii_lowercase(),
+        account: &arguments.account,
+        role,
+    };
+    let now = jit_ssh_connect::now();
+    let login = files.login()?;
+    if let Some(login) = &login
+        && is_ready(&files, login, &asked, now)
+    {
+        return Ok(());
+    }
+    if files.certificate(asked.account, &asked.host).is_none() {
+        return Err(Failure::silent(Exit::Failed));
+    }
+    let caller = Caller::find();
+    let result = jit_ssh_connect::block_on(slowly(&home, files, &asked, now, &caller, terminal))
+        .map_err(Failure::from)
+        .and_then(|result| result);
+    if caller.is_dry() {
+        // Tools that only ask for the configuration want no words.
+        return result.map_err(|failure| Failure::silent(failure.exit()));
+    }
+    result
+}
+
+struct Asked<'a> {
+    host: String,
+    account: &'a str,
+    role: Option<&'a str>,
+}
+
+/// The role that serves the account: the named one, else the first by the policy's order.
+fn pick_role<'a>(roles: &'a RolesAnswer, asked: &Asked<'_>) -> Option<&'a str> {
+    roles
+        .roles
+        .iter()
+        .filter(|role| role.refused.is_none())
+        .filter(|role| asked.role.is_none_or(|named| named == role.name))
+        .find(|role| role.accounts.iter().any(|account| account == asked.account))
+        .map(|role| role.name.as_str())
+}
+
+/// Everything from files: the login lives, its key is there, the certificate is for this key and
+/// role, and not about to end.
+fn is_ready(files: &CaFiles, login: &LoginState, asked: &Asked<'_>, now: u64) -> bool {
+    let now = now.saturating_add_signed(login.skew);
+    let Some(role) = pick_role(&login.roles, asked) else {
+        return false;
+    };
+    let Some(path) = files.certificate(asked.account, &asked.host) else {
+        return false;
+    };
+    if login.login.ended.is_some() || login.login.ends <= now || !key_is_there(files, login) {
+        return false;
+    }
+    let key = renew::certified_blob(login);
+    let usable = |line: &str| {
+        Certificate::parse(line).is_ok_and(|certificate| {
+            certificate.is_fresh(now)
+                && certificate.role() == Some(role)
+                && Some(&certificate.public_key) == key.as_ref()
+        })
+    };
+    let read = |path: &std::path::Path| state::read_to_string(path).ok().flatten();
+    if read(&path).is_some_and(|line| usable(&line)) {
+        return true;
+    }
+    // The same role was used for another host.
+    let Some(line) = files
+        .role_certificate(role)
+        .and_then(|path| read(&path))
+        .filter(|line| usable(line))
+    else {
+        return false;
+    };
+    state::place(&path, &line).is_ok()
+}
+
+/// After a reboot the agent is empty; then there is no use in the certificate.
+fn key_is_there(files: &CaFiles, login: &LoginState) -> bool {
+    if login.named_key.is_some() {
+        return true;
+    }
+    match &login.key {
+        KeyPlace::File => files.key().exists(),
+        KeyPlace::Agent { address } => {
+            let blob = crate::certificate::blob_of_line(&login.public_key);
+            let held = Agent::at(address).and_then(|mut agent| match &blob {
+                Some(blob) => agent.holds_blob(blob),
+                None => Ok(false),
+            });
+            held.unwrap_or(false)
+        }
+    }
+}
+
+async fn slowly(
+    home: &Home,
+    files: CaFiles,
+    asked: &Asked<'_>,
+    started: u64,
+    caller: &Caller,
+    terminal: &mut Terminal,
+) -> Result<(), Failure> {
+    // One at a time; who waited finds the work done.
+    let _lock = files.lock()?;
+    let login = files.login()?;
+    if let Some(login) = &login
+        && is_ready(&files, login, asked, jit_ssh_connect::now())
+    {
+        return Ok(());
+    }
+    let ask = Ask {
+        role: login
+            .as_ref()
+            .and_then(|login| pick_role(&login.roles, asked))
+            .or(asked.role)
+            .map(str::to_owned),
+        account: Some(asked.account.to_owned()),
+    };
+    let mut ca = Ca::open(files)?;
+    let why = match login {
+        None => "nobody is signed in".to_owned(),
+        Some(login) => match renewed(&mut ca, login, &ask, terminal).await {
+            Ok(()) => {
+                refresh_include(home);
+                return place(&ca.files, asked);
+            }
+            Err(RenewError::Failed(failure)) => return Err(*failure),
+            Err(RenewError::SignIn(why)) => why,
+        },
+    };
+    if caller.may_be_asked() && ca.files.failed_sign_in().is_none_or(|at| at < started) {
+        let wanted = SignIn {
+            ask,
+            way: caller.way(),
+            ..SignIn::default()
+        };
+        let signed_in = match sign_in::sign_in(&mut ca, &wanted, terminal).await {
+            Ok(signed_in) => signed_in,
+            Err(failure) => {
+                // Others that wait must not open one browser after the other.
+                ca.files.note_failed_sign_in(jit_ssh_connect::now())?;
+                return Err(failure);
+            }
+        };
+        refresh_include(home);
+        signed_in.certificate.map_err(|failure| *failure)?;
+        return place(&ca.files, asked);
+    }
+    let command = sign_in::command_to_type(&ca.files.name, home.cas().len() > 1);
+    Err(Failure::new(
+        Exit::NotSignedIn,
+        format_args!(
+            "You have to sign in at {} for {}.",
+            ca.files.name, asked.host
+        ),
+    )
+    .why(why)
+    .next(format_args!("Type `{command}`.")))
+}
+
+async fn renewed(
+    ca: &mut Ca,
+    mut login: LoginState,
+    ask: &Ask,
+    terminal: &mut Terminal,
+) -> Result<(), RenewError> {
+    let now = jit_ssh_connect::now().saturating_add_signed(login.skew);
+    if login.login.ended.is_some() || login.login.ends <= now {
+        return Err(RenewError::SignIn("the login is over".to_owned()));
+    }
+    let mut key = match LoginKey::load(&ca.files, &login) {
+        Ok(key) => key,
+        Err(error @ (KeyError::Gone | KeyError::NoFile)) => {
+            return Err(RenewError::SignIn(error.to_string()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    renew::certificate(ca, &mut login, &mut key, ask, terminal).await?;
+    Ok(())
+}
+
+/// Puts the role's certificate where ssh looks for this account and host.
+fn place(files: &CaFiles, asked: &Asked<'_>) -> Result<(), Failure> {
+    let login = files.login()?.ok_or_else(ca::not_signed_in)?;
+    if is_ready(files, &login, asked, jit_ssh_connect::now()) {
+        return Ok(());
+    }
+    Err(Failure::failed(format_args!(
+        "The CA gave a certificate that does not open {}@{}.",
+        asked.account, asked.host
+    ))
+    .next("Look at it: `jit-ssh status`, `jit-ssh roles`."))
+}
+
+/// Who runs us, and whether somebody can be asked.
+struct Caller {
+    ssh: Option<SshCall>,
+    terminal: bool,
+    desktop: bool,
+}
+
+/// What the calling `ssh` was told on its command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct SshCall {
+    batch: bool,
+    print_only: bool,
+}
+
+impl Caller {
+    fn find() -> Self {
+        Caller {
+            ssh: platform::calling_ssh().map(|arguments| SshCall::read(&arguments)),
+            terminal: platform::terminal().is_ok(),
+            desktop: platform::desktop(),
+        }
+    }
+
+    /// `ssh -G`.
+    fn is_dry(&self) -> bool {
+        self.ssh.is_some_and(|ssh| ssh.print_only)
+    }
+
+    fn may_be_asked(&self) -> bool {
+        match self.ssh {
+            Some(ssh) => !ssh.batch && !ssh.print_only && (self.terminal || self.desktop),
+            // Unknown who asks: without a terminal it may be a tool that only wants the
+            // configuration, and no browser should open for that.
+            None => self.terminal,
+        }
+    }
+
+    fn way(&self) -> Way {
+        if self.desktop {
+            Way::Browser
+        } else {
+            Way::Paste
+        }
+    }
+}
+
+impl SshCall {
+    /// Reads the options of `ssh` (getopt: flags may stand together, values may stick to them).
+    fn read(arguments: &[String]) -> Self {
+        let mut call = SshCall::default();
+        let mut words = arguments.iter().skip(1);
+        let mut host_seen = false;
+        while let Some(word) = words.next() {
+            let Some(flags) = word.strip_prefix('-').filter(|flags| !flags.is_empty()) else {
+                // The host; options may follow it, the command begins with the next plain word.
+                if host_seen {
+                    break;
+                }
+                host_seen = true;
+                continue;
+            };
+            if flags == "-" {
+                break;
+            }
+            let mut rest = flags.chars();
+            while let Some(flag) = rest.next() {
+                if flag == 'G' {
+                    call.print_only = true;
+                }
+                if WITH_VALUE.contains(flag) {
+                    let stuck: String = rest.by_ref().collect();
+                    let value = if stuck.is_empty() {
+                        words.next().cloned().unwrap_or_default()
+                    } else {
+                        stuck
+                    };
+                    call.batch |= flag == 'o' && is_batch_mode(&value);
+                }
+            }
+        }
+        call
+    }
+}
+
+fn is_batch_mode(option: &str) -> bool {
+    let mut parts = option.splitn(2, ['=', ' ', '\t']).map(str::trim);
+    let (name, value) = (parts.next(), parts.next());
+    name.is_some_and(|name| name.eq_ignore_ascii_case("batchmode"))
+        && value.is_some_and(|value| {
+            let value = value.trim_start_matches(['=', ' ']);
+            value.eq_ignore_ascii_case("yes") || value.eq_ignore_ascii_case("true")
+        })
+}
+
+/// Options of OpenSSH's `ssh` that take a value.
+const WITH_VALUE: &str = "BbcDEeFIiJLlmOoPpQRSWw";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> SshCall {
+        let words: Vec<String> = line.split('|').map(str::to_owned).collect();
+        SshCall::read(&words)
+    }
+
+    #[test]
+    fn tools_that_must_not_be_asked_are_recognised() {
+        for batch in [
+            "ssh|-oBatchMode=yes|host",
+            "ssh|-o|BatchMode=yes|host|ls",
+            "ssh|-o|batchmode yes|host",
+            "ssh|-vvo|BatchMode=yes|host",
+            "ssh|-x|-l|root|-oBatchMode=yes|--|host|cmd",
+            "ssh|host|-o|BatchMode=yes",
+        ] {
+            assert!(read(batch).batch, "{batch}");
+        }
+        for dry in [
+            "ssh|-G|host",
+            "ssh|-vG|host",
+            "ssh|-p|22|-G|host",
+            "ssh|host|-G",
+        ] {
+            assert!(read(dry).print_only, "{dry}");
+        }
+        for neither in [
+            "ssh|host",
+            "ssh|host|ls|-G",
+            "ssh|-p|22|host|tar|-oBatchMode=yes",
+            "ssh|-F|-G|host",
+            "ssh|-oBatchMode=no|host",
+            "ssh|-o|ProxyCommand=x -oBatchMode=yes|host",
+            "ssh",
+            "",
+        ] {
+            assert_eq!(read(neither), SshCall::default(), "{neither}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_asked_in_batch_mode_nor_without_terminal_and_desktop() {
+        let with = |ssh, terminal, desktop| Caller {
+            ssh,
+            terminal,
+            desktop,
+        };
+        let plain = Some(SshCall::default());
+        let batch = Some(read("ssh|-oBatchMode=yes|h"));
+        let dry = Some(read("ssh|-G|h"));
+        assert!(with(plain, true, false).may_be_asked());
+        assert!(with(plain, false, true).may_be_asked());
+        assert!(!with(plain, false, false).may_be_asked());
+        assert!(!with(batch, true, true).may_be_asked());
+        assert!(!with(dry, true, true).may_be_asked());
+        assert!(!with(None, false, true).may_be_asked());
+    }
+
+    #[test]
+    fn the_role_is_the_first_of_the_order_that_opens_the_account() {
+        let role = |name: &str, account: &str, refused: bool| jit_ssh_api::role::Role {
+            name: name.into(),
+            description: String::new(),
+            accounts: vec![account.into()],
+            max_validity: 60,
+            refused: refused.then(|| jit_ssh_api::role::Refused {
+                rule: "groups".into(),
+                reason: String::new(),
+                help: String::new(),
+            }),
+        };
+        let roles = RolesAnswer {
+            roles: vec![
+                role("refused", "observer", true),
+                role("first", "observer", false),
+                role("second", "observer", false),
+                role("admin", "admin", false),
+            ],
+            hosts: Vec::new(),
+        };
+        let asked = |account, role| Asked {
+            host: "h".into(),
+            account,
+            role,
+        };
+        assert_eq!(pick_role(&roles, &asked("observer", None)), Some("first"));
+        assert_eq!(
+            pick_role(&roles, &asked("observer", Some("second"))),
+            Some("second")
+        );
+        assert_eq!(pick_role(&roles, &asked("observer", Some("admin"))), None);
+        assert_eq!(pick_role(&roles, &asked("admin", None)), Some("admin"));
+        assert_eq!(pick_role(&roles, &asked("git", None)), None);
+    }
+}

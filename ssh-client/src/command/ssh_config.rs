@@ -1,0 +1,275 @@
+//! `ssh-config`: writes what makes plain `ssh` work, shows the change, takes it out again. A
+//! configuration that `ssh -G` does not read is not put in place, whoever broke it.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use jit_ssh_terminal::{Failure, Terminal};
+use serde::Serialize;
+
+use crate::cli::SshConfig;
+use crate::platform;
+use crate::ssh_config::{self, ConfigError, LeftOut, Part};
+use crate::state::{self, Home};
+
+/// What is printed.
+#[derive(Serialize)]
+struct Shown {
+    include: PathBuf,
+    config: PathBuf,
+    changed: bool,
+    #[serde(skip)]
+    diff: String,
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Failure::failed(format_args!("{error}."))
+            .next("Put the program, or XDG_CONFIG_HOME and XDG_STATE_HOME, at a plainer path.")
+    }
+}
+
+/// Writes, shows or removes.
+pub(crate) fn run(arguments: &SshConfig, terminal: &mut Terminal) -> Result<(), Failure> {
+    let home = Home::find()?;
+    if arguments.print {
+        let (text, left_out) = content(&home)?;
+        warn(&left_out, terminal);
+        return terminal.raw(text.as_bytes());
+    }
+    if arguments.remove {
+        return remove(&home, arguments.dry_run, terminal);
+    }
+    if arguments.dry_run {
+        let plan = Plan::to_install(&home)?;
+        warn(&plan.left_out, terminal);
+        return plan.show(terminal);
+    }
+    install(&home, terminal)
+}
+
+/// Puts everything in place.
+pub(crate) fn install(home: &Home, terminal: &mut Terminal) -> Result<(), Failure> {
+    let _lock = home.lock()?;
+    let plan = Plan::to_install(home)?;
+    warn(&plan.left_out, terminal);
+    check(&plan)?;
+    if plan.include_before.as_deref() != Some(&plan.include_after) {
+        state::write(&plan.include, plan.include_after.as_bytes())?;
+    }
+    write_config(&plan.config, &plan.config_before, &plan.config_after)?;
+    plan.show(terminal)
+}
+
+fn remove(home: &Home, dry_run: bool, terminal: &mut Terminal) -> Result<(), Failure> {
+    let _lock = home.lock()?;
+    let include = home.ssh_include();
+    let config = config_path()?;
+    let line = ssh_config::include_line(&include)?;
+    let before = state::read_to_string(&config)?.unwrap_or_default();
+    let plan = Plan {
+        include_before: state::read_to_string(&include)?,
+        include_after: String::new(),
+        config_after: ssh_config::without_include(&before, &line),
+        config_before: before,
+        include,
+        config,
+        left_out: LeftOut::default(),
+    };
+    if !dry_run {
+        write_config(&plan.config, &plan.config_before, &plan.config_after)?;
+        state::remove(&plan.include)?;
+    }
+    plan.show(terminal)
+}
+
+/// Writes the include again after a contact with the CA, if it is in use. What fails here is said
+/// by `doctor`: it must not stand in the way of an `ssh`.
+pub(crate) fn refresh_include(home: &Home) {
+    let include = home.ssh_include();
+    let Ok(Some(before)) = state::read_to_string(&include) else {
+        return;
+    };
+    let Ok((after, _)) = content(home) else {
+        return;
+    };
+    if before == after || ssh_reads(&after) == Some(false) {
+        return;
+    }
+    if let Ok(_lock) = home.lock() {
+        let _ = state::write(&include, after.as_bytes());
+    }
+}
+
+/// Whether `~/.ssh/config` begins with our include.
+pub(crate) fn is_installed(home: &Home) -> bool {
+    let read = || -> Option<bool> {
+        let line = ssh_config::include_line(&home.ssh_include()).ok()?;
+        let config = state::read_to_string(&config_path().ok()?).ok()??;
+        Some(ssh_config::has_include(&config, &line) && home.ssh_include().is_file())
+    };
+    read().unwrap_or(false)
+}
+
+fn content(home: &Home) -> Result<(String, LeftOut), Failure> {
+    let program = std::env::current_exe()?;
+    let mut logins = Vec::new();
+    for files in home.cas() {
+        if let Some(login) = files.login()? {
+            logins.push((files, login));
+        }
+    }
+    let parts: Vec<Part<'_>> = logins
+        .iter()
+        .map(|(files, login)| Part { files, login })
+        .collect();
+    Ok(ssh_config::render(&program, &parts)?)
+}
+
+fn warn(left_out: &LeftOut, terminal: &mut Terminal) {
+    for name in &left_out.0 {
+        terminal.warn(format_args!(
+            "the CA names {name:?}, which is left out: not a plain name"
+        ));
+    }
+}
+
+/// `~/.ssh/config`, where links of dotfile managers lead to.
+pub(crate) fn config_path() -> Result<PathBuf, Failure> {
+    let home = platform::home().ok_or(state::StateError::NoHome)?;
+    let path = home.join(".ssh").join("config");
+    Ok(std::fs::canonicalize(&path).unwrap_or(path))
+}
+
+struct Plan {
+    include: PathBuf,
+    include_before: Option<String>,
+    include_after: String,
+    config: PathBuf,
+    config_before: String,
+    config_after: String,
+    left_out: LeftOut,
+}
+
+impl Plan {
+    fn to_install(home: &Home) -> Result<Self, Failure> {
+        let include = home.ssh_include();
+        let config = config_path()?;
+        let line = ssh_config::include_line(&include)?;
+        let before = state::read_to_string(&config)?.unwrap_or_default();
+        let (include_after, left_out) = content(home)?;
+        let config_after = if ssh_config::has_include(&before, &line) {
+            before.clone()
+        } else {
+            ssh_config::with_include(&before, &line)
+        };
+        Ok(Plan {
+            include_before: state::read_to_string(&include)?,
+            include_after,
+            config_after,
+            config_before: before,
+            include,
+            config,
+            left_out,
+        })
+    }
+
+    fn show(&self, terminal: &mut Terminal) -> Result<(), Failure> {
+        let before = self.include_before.as_deref().unwrap_or_default();
+        let mut diff = String::new();
+        for (path, old, new) in [
+            (
+                &self.config,
+                self.config_before.as_str(),
+                self.config_after.as_str(),
+            ),
+            (&self.include, before, self.include_after.as_str()),
+        ] {
+            let changes = ssh_config::diff(old, new);
+            if !changes.is_empty() {
+                diff.push_str(&format!("{}\n{changes}", path.display()));
+            }
+        }
+        let shown = Shown {
+            include: self.include.clone(),
+            config: self.config.clone(),
+            changed: !diff.is_empty(),
+            diff,
+        };
+        terminal.answer(&shown, |shown| {
+            if shown.changed {
+                shown.diff.trim_end().to_owned()
+            } else {
+                "The ssh configuration is as it should be.".to_owned()
+            }
+        })
+    }
+}
+
+/// Replaces the person's own file whole, with the mode that it had.
+fn write_config(path: &Path, before: &str, after: &str) -> Result<(), Failure> {
+    if before == after {
+        return Ok(());
+    }
+    let modes = std::fs::metadata(path)
+        .ok()
+        .map(|facts| facts.permissions());
+    if let Some(folder) = path.parent()
+        && !folder.exists()
+    {
+        platform::private_dir(folder)?;
+    }
+    state::replace(path, after.as_bytes())?;
+    if let Some(modes) = modes {
+        std::fs::set_permissions(path, modes)?;
+    }
+    Ok(())
+}
+
+/// Asks `ssh -G` whether it reads what we are about to write; a configuration that was unreadable
+/// before is the person's to mend first.
+fn check(plan: &Plan) -> Result<(), Failure> {
+    let broken = |whose: &str, next: &str| {
+        Err(Failure::failed(format_args!(
+            "ssh does not read {whose}; nothing was changed."
+        ))
+        .next(next))
+    };
+    if ssh_reads(&plan.include_after) == Some(false) {
+        return broken(
+            "what jit-ssh would write",
+            "Report it, with the output of `jit-ssh ssh-config --print` and `ssh -V`.",
+        );
+    }
+    if ssh_reads(&plan.config_before) == Some(false) {
+        return broken(
+            &plan.config.display().to_string(),
+            "Mend it first: `ssh -G example.com` says which line.",
+        );
+    }
+    Ok(())
+}
+
+/// Whether ssh reads this text as a configuration; `None` where that cannot be tried.
+fn ssh_reads(text: &str) -> Option<bool> {
+    let folder = platform::state_dir()?;
+    platform::private_dir(&folder).ok()?;
+    let path = folder.join(format!("check.{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let mut file = platform::create_private(&path).ok()?;
+    // No host is ever called so, and so no command of a Match is run.
+    let asked = file.write_all(text.as_bytes()).and_then(|()| {
+        Command::new("ssh")
+            .arg("-G")
+            .arg("-F")
+            .arg(&path)
+            .arg("jit-ssh-check.invalid")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+    });
+    let _ = std::fs::remove_file(&path);
+    Some(asked.ok()?.success())
+}

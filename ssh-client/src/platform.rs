@@ -1,0 +1,267 @@
+//! What differs between Linux, macOS and Windows: folders, modes, the terminal, the desktop, how a
+//! browser is opened, where ssh-agent listens, who called us. Nothing outside of this file knows
+//! which system it runs on.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The person's home folder.
+pub(crate) fn home() -> Option<PathBuf> {
+    let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+    absolute(std::env::var_os(name))
+}
+
+/// Folder of what the person decided (pins): `$XDG_CONFIG_HOME/jit-ssh`.
+pub(crate) fn config_dir() -> Option<PathBuf> {
+    folder("XDG_CONFIG_HOME", "APPDATA", ".config")
+}
+
+/// Folder of what the program keeps (keys, certificates): `$XDG_STATE_HOME/jit-ssh`.
+pub(crate) fn state_dir() -> Option<PathBuf> {
+    folder("XDG_STATE_HOME", "LOCALAPPDATA", ".local/state")
+}
+
+fn folder(xdg: &str, windows: &str, below_home: &str) -> Option<PathBuf> {
+    let named = absolute(std::env::var_os(xdg));
+    let base = if cfg!(windows) {
+        named.or_else(|| absolute(std::env::var_os(windows)))
+    } else {
+        named
+    };
+    base.or_else(|| home().map(|home| home.join(below_home)))
+        .map(|base| base.join("jit-ssh"))
+}
+
+fn absolute(value: Option<OsString>) -> Option<PathBuf> {
+    value.map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+/// Creates a file that must not exist yet, for its owner alone whatever the umask says (A47).
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).read(true).create_new(true);
+    open_private(&options, path)
+}
+
+/// Opens a lock file, made if it is not there, for its owner alone.
+pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).read(true).create(true).truncate(false);
+    open_private(&options, path)
+}
+
+#[cfg(unix)]
+fn open_private(options: &OpenOptions, path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let file = options.clone().mode(0o600).open(path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+fn open_private(options: &OpenOptions, path: &Path) -> io::Result<File> {
+    // Below the profile folder, Windows gives files to their owner (and administrators) alone.
+    options.open(path)
+}
+
+/// Creates a folder and its parents; the last one is for its owner alone.
+pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)?;
+        let facts = std::fs::metadata(path)?;
+        if facts.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the folder belongs to somebody else",
+            ));
+        }
+        if facts.mode() & 0o777 != 0o700 {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(())
+    }
+    #[cfg(not(unix))]
+    std::fs::create_dir_all(path)
+}
+
+/// Makes a rename durable.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(path)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// The mode bits of a file, where there are such.
+pub(crate) fn mode(facts: &std::fs::Metadata) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        Some(facts.mode() & 0o777)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = facts;
+        None
+    }
+}
+
+/// The controlling terminal, even where standard input is something else (`Match exec` gives us
+/// `/dev/null`, and `git` the other end of a pipe).
+pub(crate) fn terminal() -> io::Result<File> {
+    let path = if cfg!(windows) { "CONIN$" } else { "/dev/tty" };
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
+/// While it lives, the terminal hands over bytes at once and without echo: a terminal's own line
+/// editor cuts lines at 4096 (macOS: 1024) bytes, and codes can be longer.
+pub(crate) struct RawMode {
+    #[cfg(unix)]
+    terminal: File,
+    #[cfg(unix)]
+    before: rustix::termios::Termios,
+}
+
+impl RawMode {
+    /// Switches the terminal; it is as before once this is dropped.
+    pub(crate) fn enter(terminal: &File) -> io::Result<Self> {
+        #[cfg(unix)]
+        {
+            use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+            let terminal = terminal.try_clone()?;
+            let before = tcgetattr(&terminal)?;
+            let mut raw = before.clone();
+            raw.local_modes
+                .remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+            tcsetattr(&terminal, OptionalActions::Flush, &raw)?;
+            Ok(RawMode { terminal, before })
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = terminal;
+            Ok(RawMode {})
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        use rustix::termios::{OptionalActions, tcsetattr};
+        // Nothing can be done about a terminal that is gone.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
+    }
+}
+
+/// Whether a browser can show up: a graphical session of this machine.
+pub(crate) fn desktop() -> bool {
+    if std::env::var_os("BROWSER").is_some_and(|browser| !browser.is_empty()) {
+        return true;
+    }
+    if cfg!(any(windows, target_os = "macos")) {
+        return std::env::var_os("SSH_CONNECTION").is_none();
+    }
+    ["DISPLAY", "WAYLAND_DISPLAY"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+/// Programs that open an address, best first, each with its arguments. No shell is among them, so
+/// nothing in the address can become a command (A46).
+pub(crate) fn browsers(url: &str) -> Vec<(OsString, Vec<OsString>)> {
+    let mut browsers = Vec::new();
+    if let Some(named) = std::env::var_os("BROWSER") {
+        for program in std::env::split_paths(&named) {
+            let text = program.to_string_lossy();
+            let mut words = text.split_whitespace();
+            let Some(first) = words.next() else { continue };
+            let mut arguments: Vec<OsString> = words
+                .map(|word| OsString::from(word.replace("%s", url)))
+                .collect();
+            if !text.contains("%s") {
+                arguments.push(url.into());
+            }
+            browsers.push((first.into(), arguments));
+        }
+    }
+    if cfg!(target_os = "macos") {
+        browsers.push(("/usr/bin/open".into(), vec![url.into()]));
+    } else if cfg!(windows) {
+        let arguments = vec!["url.dll,FileProtocolHandler".into(), url.into()];
+        browsers.push(("rundll32".into(), arguments));
+    } else {
+        browsers.push(("xdg-open".into(), vec![url.into()]));
+    }
+    browsers
+}
+
+/// Arguments of the `ssh` that runs us as `Match exec`, its own name first. `None` where the
+/// system does not tell: then nothing is known about `BatchMode` and `-G`.
+pub(crate) fn calling_ssh() -> Option<Vec<String>> {
+    #[cfg(target_os = "linux")]
+    {
+        // ssh runs `$SHELL -c COMMAND`; most shells become the command, some stay in between.
+        let mut pid = rustix::process::getppid()?.as_raw_nonzero().get();
+        for _ in 0..4 {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let arguments: Vec<String> = line
+                .split(|byte| *byte == 0)
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect();
+            let program = arguments.first()?;
+            if program.rsplit('/').next() == Some("ssh") {
+                return Some(arguments);
+            }
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            pid = status
+                .lines()
+                .find_map(|line| line.strip_prefix("PPid:"))?
+                .trim()
+                .parse()
+                .ok()?;
+        }
+        None
+    }
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+/// A connection to an agent.
+pub(crate) trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+/// Where the agent listens: `SSH_AUTH_SOCK`, on Windows also OpenSSH's own pipe.
+pub(crate) fn agent_address() -> Option<PathBuf> {
+    let named = std::env::var_os("SSH_AUTH_SOCK").filter(|value| !value.is_empty());
+    if cfg!(windows) && named.is_none() {
+        return Some(PathBuf::from(r"\\.\pipe\openssh-ssh-agent"));
+    }
+    named.map(PathBuf::from)
+}
+
+/// Connects to an agent; one that does not answer in time is none.
+pub(crate) fn connect_agent(address: &Path, patience: Duration) -> io::Result<Box<dyn Stream>> {
+    #[cfg(unix)]
+    {
+        let stream = std::os::unix::net::UnixStream::connect(address)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        Ok(Box::new(stream))
+    }
+    #[cfg(not(unix))]
+    {
+        // A named pipe is opened as a file; it knows no time-outs.
+        let _ = patience;
+        let pipe = OpenOptions::new().read(true).write(true).open(address)?;
+        Ok(Box::new(pipe))
+    }
+}

@@ -1,0 +1,232 @@
+//! What makes plain `ssh` work: a file of our own that `~/.ssh/config` includes in its first line.
+//! For each CA, and only for its hosts:
+//!
+//! ```text
+//! Match final host "*.prod.example.com"
+//!     User observer                     # what the person types or wrote themselves wins
+//! Match final host "*.prod.example.com" user "observer,admin" exec "/usr/bin/jit-ssh ensure …"
+//!     IdentityFile … CertificateFile … IdentitiesOnly yes
+//! ```
+//!
+//! `final` sees the resolved host and account, so aliases work; the accounts stand before `exec`, so
+//! that `git@` the same host does not even start it, and no account of somebody else's choice
+//! reaches a command (A49). Whatever comes from the CA is held against a small charset and left out
+//! if it does not fit.
+
+use std::path::{Path, PathBuf};
+
+use crate::state::{CaFiles, KeyPlace, LoginState};
+
+/// Names that the CA said and that are not written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LeftOut(pub(crate) Vec<String>);
+
+/// What one CA adds.
+pub(crate) struct Part<'a> {
+    /// Paths.
+    pub(crate) files: &'a CaFiles,
+    /// Hosts, roles, key.
+    pub(crate) login: &'a LoginState,
+}
+
+/// Why nothing can be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// A path of ours that ssh would read as something else.
+    #[error("the path {} cannot be written into an ssh configuration", .0.display())]
+    Path(PathBuf),
+}
+
+/// The include file.
+pub(crate) fn render(program: &Path, parts: &[Part<'_>]) -> Result<(String, LeftOut), ConfigError> {
+    let mut text = String::from(
+        "# Written by `jit-ssh ssh-config` and at each contact with the CA; changes are lost.\n",
+    );
+    let mut left_out = LeftOut::default();
+    for part in parts {
+        render_part(&mut text, program, part, &mut left_out)?;
+    }
+    Ok((text, left_out))
+}
+
+fn render_part(
+    text: &mut String,
+    program: &Path,
+    part: &Part<'_>,
+    left_out: &mut LeftOut,
+) -> Result<(), ConfigError> {
+    let name = &part.files.name;
+    let mut pick = |names: Vec<&str>, fits: fn(&str) -> bool| -> Vec<String> {
+        let mut picked: Vec<String> = Vec::new();
+        for name in names {
+            if !fits(name) {
+                left_out.0.push(name.to_owned());
+            } else if !picked.iter().any(|known| known == name) {
+                picked.push(name.to_owned());
+            }
+        }
+        picked
+    };
+    let roles = &part.login.roles.roles;
+    let hosts = part.login.roles.hosts.iter().map(String::as_str).collect();
+    let hosts = pick(hosts, is_host_pattern);
+    let accounts = roles.iter().flat_map(|role| &role.accounts);
+    let accounts = pick(accounts.map(String::as_str).collect(), is_account);
+    text.push_str(&format!("\n# {name}\n"));
+    if hosts.is_empty() || accounts.is_empty() {
+        text.push_str("# (no hosts or no accounts yet)\n");
+        return Ok(());
+    }
+    let (hosts, all_accounts) = (hosts.join(","), accounts.join(","));
+    let usual = roles
+        .iter()
+        .filter(|role| role.refused.is_none())
+        .find_map(|role| role.accounts.iter().find(|account| is_account(account)));
+    if let Some(usual) = usual {
+        text.push_str(&format!("Match final host \"{hosts}\"\n    User {usual}\n"));
+    }
+    let program = command_word(program)?;
+    text.push_str(&format!(
+        "Match final host \"{hosts}\" user \"{all_accounts}\" exec \"{program} ensure --ca {name} \
+         --host %h --account %r\"\n"
+    ));
+    let key = part
+        .login
+        .named_key
+        .as_ref()
+        .map_or_else(|| part.files.key(), |named| named.path.clone());
+    let certificates = word(&part.files.certificates())?;
+    text.push_str(&format!("    IdentityFile \"{}\"\n", word(&key)?));
+    text.push_str(&format!(
+        "    CertificateFile \"{certificates}/%r@%h-cert.pub\"\n    IdentitiesOnly yes\n"
+    ));
+    if let KeyPlace::Agent { address } = &part.login.key
+        && part.login.named_key.is_none()
+        && let Ok(address) = word(address)
+        && !address.contains('$')
+    {
+        text.push_str(&format!("    IdentityAgent \"{address}\"\n"));
+    }
+    Ok(())
+}
+
+/// A host pattern as `ssh_config` writes it, that names something of its own.
+pub(crate) fn is_host_pattern(text: &str) -> bool {
+    let plain = text.strip_prefix('!').unwrap_or(text);
+    !plain.is_empty()
+        && plain.len() <= 253
+        && !plain.starts_with('-')
+        && plain.bytes().any(|b| b.is_ascii_alphanumeric())
+        && plain
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.:*?".contains(&b))
+}
+
+/// A Unix account name.
+pub(crate) fn is_account(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    text.len() <= 64
+        && bytes
+            .next()
+            .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+/// A path between double quotes, `%` doubled.
+fn word(path: &Path) -> Result<String, ConfigError> {
+    let refuse = || ConfigError::Path(path.to_owned());
+    let text = path.to_str().ok_or_else(refuse)?;
+    let text = if cfg!(windows) {
+        text.replace('\\', "/")
+    } else {
+        text.to_owned()
+    };
+    let safe = path.is_absolute()
+        && !text
+            .chars()
+            .any(|c| c.is_control() || matches!(c, '"' | '\\' | '\'' | '`'));
+    if safe {
+        Ok(text.replace('%', "%%"))
+    } else {
+        Err(refuse())
+    }
+}
+
+/// Our program's path as a word of a shell, within the double quotes of ssh's configuration.
+fn command_word(path: &Path) -> Result<String, ConfigError> {
+    let text = word(path)?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._+-:".contains(&b);
+    if text.bytes().all(plain) {
+        Ok(text)
+    } else if cfg!(windows) {
+        Ok(format!("\\\"{text}\\\""))
+    } else {
+        Ok(format!("'{text}'"))
+    }
+}
+
+/// The line that `~/.ssh/config` begins with.
+pub(crate) fn include_line(include: &Path) -> Result<String, ConfigError> {
+    let text = word(include)?;
+    // Include expands wildcards and, in OpenSSH 9.9 and later, variables.
+    if text.contains(['*', '?', '[', '$', '%']) {
+        return Err(ConfigError::Path(include.to_owned()));
+    }
+    Ok(format!("Include \"{text}\""))
+}
+
+/// `~/.ssh/config` with the include in its first line.
+pub(crate) fn with_include(config: &str, line: &str) -> String {
+    let rest = without_include(config, line);
+    let end = if config.contains("\r\n") {
+        "\r\n"
+    } else {
+        "\n"
+    };
+    format!("{line}{end}{rest}")
+}
+
+/// `~/.ssh/config` without it.
+pub(crate) fn without_include(config: &str, line: &str) -> String {
+    config
+        .split_inclusive('\n')
+        .filter(|existing| existing.trim() != line)
+        .collect()
+}
+
+/// Whether the include is in force: in the first line that says something.
+pub(crate) fn has_include(config: &str, line: &str) -> bool {
+    config
+        .lines()
+        .map(str::trim)
+        .find(|existing| !existing.is_empty() && !existing.starts_with('#'))
+        == Some(line)
+}
+
+/// Lines removed and added, as `diff` shows them.
+pub(crate) fn diff(before: &str, after: &str) -> String {
+    let (before, after): (Vec<&str>, Vec<&str>) =
+        (before.lines().collect(), after.lines().collect());
+    let mut same_head = 0;
+    while before.get(same_head).is_some() && before.get(same_head) == after.get(same_head) {
+        same_head += 1;
+    }
+    let (old, new) = (
+        before.get(same_head..).unwrap_or_default(),
+        after.get(same_head..).unwrap_or_default(),
+    );
+    let same_tail = old
+        .iter()
+        .rev()
+        .zip(new.iter().rev())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let mut text = String::new();
+    for (mark, lines) in [('-', old), ('+', new)] {
+        let kept = lines.len() - same_tail;
+        for line in lines.get(..kept).unwrap_or_default() {
+            text.push_str(&format!("{mark} {line}\n"));
+        }
+    }
+    text
+}

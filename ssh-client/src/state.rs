@@ -1,0 +1,591 @@
+//! The files of the person: pins (what they decided), logins, keys and certificates (what we
+//! keep). Folders 0700, files 0600 whatever the umask says, written whole or not at all, never
+//! through somebody else's link; a lock for each CA, so that many shells do one thing once (A47).
+//!
+//! ```text
+//! ~/.config/jit-ssh/cas/NAME/pin.json           the CA's URL, identity key, last key set
+//! ~/.config/jit-ssh/ssh_config                  what `ssh` includes
+//! ~/.local/state/jit-ssh/NAME/login.json        who is signed in, roles as last heard
+//! ~/.local/state/jit-ssh/NAME/key, key.pub      the login key (in the agent: key.pub alone)
+//! ~/.local/state/jit-ssh/NAME/certs/ACCOUNT@HOST-cert.pub   as `ssh` asks for them
+//! ~/.local/state/jit-ssh/NAME/roles/ROLE-cert.pub           one for each role in use
+//! ~/.local/state/jit-ssh/NAME/key-cert.pub      the last one: for tools that read no `Match`
+//! ```
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use jit_ssh_api::discovery::Discovery;
+use jit_ssh_api::login::Login;
+use jit_ssh_api::role::RolesAnswer;
+use jit_ssh_connect::KnownCa;
+use jit_ssh_terminal::Failure;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::platform;
+
+/// Why a file of the person cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateError {
+    /// Neither HOME nor the XDG variables say where.
+    #[error("neither HOME nor XDG_CONFIG_HOME and XDG_STATE_HOME name an absolute folder")]
+    NoHome,
+    /// The system refused.
+    #[error("{path}: {cause}")]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The content is not ours.
+    #[error("{path} cannot be read: {cause}")]
+    Malformed {
+        /// File.
+        path: PathBuf,
+        /// Where it breaks.
+        cause: serde_json::Error,
+    },
+    /// A CA's name that cannot be a folder's.
+    #[error("the CA's name {0:?} cannot be used for a folder")]
+    Name(String),
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        let next = match &error {
+            StateError::NoHome => "Set HOME to your home folder.",
+            StateError::Io { .. } => "Look at the owner and the mode of that path.",
+            StateError::Malformed { .. } => {
+                "Remove the file and sign in again: `jit-ssh login --ca URL`."
+            }
+            StateError::Name(_) => "Tell whoever runs the CA: `name` in ca.toml is no host name.",
+        };
+        Failure::failed(format_args!("{error}.")).next(next)
+    }
+}
+
+/// Both folders.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    config: PathBuf,
+    state: PathBuf,
+}
+
+impl Home {
+    /// As the environment says.
+    pub(crate) fn find() -> Result<Self, StateError> {
+        let config = platform::config_dir().ok_or(StateError::NoHome)?;
+        let state = platform::state_dir().ok_or(StateError::NoHome)?;
+        Ok(Home { config, state })
+    }
+
+    /// In folders that the caller names.
+    #[cfg(test)]
+    pub(crate) fn at(base: &Path) -> Self {
+        let (config, state) = (base.join("config"), base.join("state"));
+        Home { config, state }
+    }
+
+    /// The file that `ssh` includes.
+    pub(crate) fn ssh_include(&self) -> PathBuf {
+        self.config.join("ssh_config")
+    }
+
+    /// The files of one CA; nothing is created.
+    pub(crate) fn ca(&self, name: &str) -> Result<CaFiles, StateError> {
+        if !is_folder_name(name) {
+            return Err(StateError::Name(name.to_owned()));
+        }
+        let config = self.config.join("cas").join(name);
+        let state = self.state.join(name);
+        Ok(CaFiles {
+            name: name.to_owned(),
+            config,
+            state,
+        })
+    }
+
+    /// All CAs that are pinned, by name.
+    pub(crate) fn cas(&self) -> Vec<CaFiles> {
+        let Ok(entries) = std::fs::read_dir(self.config.join("cas")) else {
+            return Vec::new();
+        };
+        let mut cas: Vec<CaFiles> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|name| self.ca(&name).ok())
+            .filter(|ca| ca.pin_path().is_file())
+            .collect();
+        cas.sort_by(|a, b| a.name.cmp(&b.name));
+        cas
+    }
+
+    /// Guards what belongs to no single CA: the ssh include.
+    pub(crate) fn lock(&self) -> Result<Lock, StateError> {
+        lock(&self.config, "lock")
+    }
+}
+
+fn is_folder_name(name: &str) -> bool {
+    let safe = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    !name.is_empty() && name.len() <= 200 && !name.starts_with(['.', '-']) && name.bytes().all(safe)
+}
+
+/// Where one CA's files are.
+#[derive(Clone, Debug)]
+pub(crate) struct CaFiles {
+    /// The CA's name.
+    pub(crate) name: String,
+    config: PathBuf,
+    state: PathBuf,
+}
+
+/// What the first contact settled, and what the CA last said of itself.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Pin {
+    /// Its address, its identity key, the newest key set seen.
+    pub(crate) known: KnownCa,
+    /// How the fingerprint came here.
+    pub(crate) source: PinSource,
+    /// PEM files of TLS CAs that the person named.
+    #[serde(default)]
+    pub(crate) ca_files: Vec<PathBuf>,
+    /// The last answer that the pinned key vouched for.
+    pub(crate) discovery: Discovery,
+}
+
+/// How the fingerprint came here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum PinSource {
+    /// The person gave it.
+    Given,
+    /// Taken from the first contact, under publicly verified TLS.
+    PublicTls,
+}
+
+/// A login as this machine knows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct LoginState {
+    /// As the CA last said.
+    pub(crate) login: Login,
+    /// Roles, as of `roles_at`.
+    pub(crate) roles: RolesAnswer,
+    /// When the roles were heard, seconds since 1970-01-01 UTC.
+    pub(crate) roles_at: u64,
+    /// Where the login key is.
+    pub(crate) key: KeyPlace,
+    /// The login key, OpenSSH format.
+    pub(crate) public_key: String,
+    /// A key that the person named, certified in place of the login key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) named_key: Option<NamedKeyState>,
+    /// What a silent renewal needs.
+    pub(crate) renewal: Renewal,
+    /// The CA's clock minus ours, in seconds, as last seen.
+    #[serde(default)]
+    pub(crate) skew: i64,
+}
+
+/// Where the login key is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "place")]
+pub(crate) enum KeyPlace {
+    /// In the agent at this address, until the login's end.
+    Agent {
+        /// Socket or pipe.
+        address: PathBuf,
+    },
+    /// In `key`, 0600.
+    File,
+}
+
+/// A key that the person named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NamedKeyState {
+    /// As `IdentityFile` needs it.
+    pub(crate) path: PathBuf,
+    /// OpenSSH format.
+    pub(crate) public_key: String,
+}
+
+/// Endpoints and client of the issuer, and where the refresh token is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Renewal {
+    /// OAuth client.
+    pub(crate) client_id: String,
+    /// Its public "secret", where the provider insists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_secret: Option<String>,
+    /// From the issuer's metadata.
+    pub(crate) token_endpoint: String,
+    /// From the issuer's metadata.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) revocation_endpoint: Option<String>,
+    /// As at first: Okta and Entra want them again.
+    pub(crate) scopes: Vec<String>,
+    /// The CA wants the access token as well.
+    pub(crate) userinfo: bool,
+    /// Where the refresh token is.
+    pub(crate) refresh_token: TokenPlace,
+}
+
+/// Where the refresh token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TokenPlace {
+    /// The issuer gave none.
+    None,
+    /// The system's keyring.
+    Keyring,
+    /// `refresh-token`, 0600.
+    File,
+}
+
+impl CaFiles {
+    /// `pin.json`.
+    pub(crate) fn pin_path(&self) -> PathBuf {
+        self.config.join("pin.json")
+    }
+
+    /// The pin, if there is one.
+    pub(crate) fn pin(&self) -> Result<Option<Pin>, StateError> {
+        read_json(&self.pin_path())
+    }
+
+    /// Keeps the pin.
+    pub(crate) fn write_pin(&self, pin: &Pin) -> Result<(), StateError> {
+        write_json(&self.pin_path(), pin)
+    }
+
+    /// Forgets everything about this CA.
+    pub(crate) fn forget(&self) -> Result<(), StateError> {
+        remove_dir(&self.state)?;
+        remove_dir(&self.config)
+    }
+
+    /// The login, if there is one. It may have ended.
+    pub(crate) fn login(&self) -> Result<Option<LoginState>, StateError> {
+        read_json(&self.login_path())
+    }
+
+    /// Keeps the login.
+    pub(crate) fn write_login(&self, login: &LoginState) -> Result<(), StateError> {
+        write_json(&self.login_path(), login)
+    }
+
+    fn login_path(&self) -> PathBuf {
+        self.state.join("login.json")
+    }
+
+    /// Path of the login key, as `IdentityFile` wants it: `ssh` reads `key.pub` beside it where the
+    /// key itself is in the agent.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.state.join("key")
+    }
+
+    /// Its public part.
+    pub(crate) fn public_key(&self) -> PathBuf {
+        self.state.join("key.pub")
+    }
+
+    /// The refresh token, where there is no keyring.
+    pub(crate) fn refresh_token(&self) -> PathBuf {
+        self.state.join("refresh-token")
+    }
+
+    /// Folder of certificates, one for each account and host.
+    pub(crate) fn certificates(&self) -> PathBuf {
+        self.state.join("certs")
+    }
+
+    /// The certificate for one account on one host; `None` for names that cannot stand in a path.
+    pub(crate) fn certificate(&self, account: &str, host: &str) -> Option<PathBuf> {
+        let safe = |text: &str, more: &[u8]| {
+            !text.is_empty()
+                && text.len() <= 253
+                && !text.starts_with(['-', '.'])
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b) || more.contains(&b))
+        };
+        let fits = safe(account, b"") && account.len() <= 64 && safe(host, b":%[]");
+        fits.then(|| {
+            self.certificates()
+                .join(format!("{account}@{host}-cert.pub"))
+        })
+    }
+
+    /// The certificate of one role.
+    pub(crate) fn role_certificate(&self, role: &str) -> Option<PathBuf> {
+        is_folder_name(role).then(|| self.roles().join(format!("{role}-cert.pub")))
+    }
+
+    /// Folder of the roles' certificates.
+    pub(crate) fn roles(&self) -> PathBuf {
+        self.state.join("roles")
+    }
+
+    /// The stable path for tools that read no `Match`.
+    pub(crate) fn stable_certificate(&self) -> PathBuf {
+        self.state.join("key-cert.pub")
+    }
+
+    /// Removes every certificate.
+    pub(crate) fn remove_certificates(&self) -> Result<(), StateError> {
+        remove_dir(&self.certificates())?;
+        remove_dir(&self.roles())?;
+        remove(&self.stable_certificate())
+    }
+
+    /// Removes login, key and certificates; the pin stays.
+    pub(crate) fn remove_login(&self) -> Result<(), StateError> {
+        self.remove_certificates()?;
+        for path in [
+            self.key(),
+            self.public_key(),
+            self.refresh_token(),
+            self.login_path(),
+        ] {
+            remove(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody else changes this CA's files.
+    pub(crate) fn lock(&self) -> Result<Lock, StateError> {
+        lock(&self.state, "lock")
+    }
+
+    /// Remembers that an interactive sign-in was tried and came to nothing.
+    pub(crate) fn note_failed_sign_in(&self, now: u64) -> Result<(), StateError> {
+        write(&self.failure_path(), now.to_string().as_bytes())
+    }
+
+    /// When an interactive sign-in last came to nothing.
+    pub(crate) fn failed_sign_in(&self) -> Option<u64> {
+        let text = read_to_string(&self.failure_path()).ok()??;
+        text.trim().parse().ok()
+    }
+
+    /// A sign-in worked.
+    pub(crate) fn clear_failed_sign_in(&self) -> Result<(), StateError> {
+        remove(&self.failure_path())
+    }
+
+    fn failure_path(&self) -> PathBuf {
+        self.state.join("sign-in-failed")
+    }
+}
+
+/// Held while files are changed; given back when dropped, also by a process that dies.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+fn lock(folder: &Path, name: &str) -> Result<Lock, StateError> {
+    let path = folder.join(name);
+    let io = |cause| StateError::Io {
+        path: path.clone(),
+        cause,
+    };
+    platform::private_dir(folder).map_err(io)?;
+    let file = platform::open_lock(&path).map_err(io)?;
+    file.lock().map_err(io)?;
+    Ok(Lock { _file: file })
+}
+
+/// Writes a private file whole or not at all: a new file beside it, on disk, then renamed. Dying
+/// here leaves the old content and at most a stray `.new` file, which the next writer replaces.
+pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), StateError> {
+    private_parent(path)?;
+    replace(path, content)
+}
+
+/// As [`write`], in a folder that is the person's own and stays as it is.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
+    write_with(path, content, File::sync_data)?;
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    platform::sync_dir(folder).map_err(|cause| StateError::Io {
+        path: folder.to_owned(),
+        cause,
+    })
+}
+
+fn private_parent(path: &Path) -> Result<(), StateError> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    platform::private_dir(folder).map_err(|cause| StateError::Io {
+        path: folder.to_owned(),
+        cause,
+    })
+}
+
+fn write_with(
+    path: &Path,
+    content: &[u8],
+    sync: impl Fn(&File) -> io::Result<()>,
+) -> Result<(), StateError> {
+    let io = |cause| StateError::Io {
+        path: path.to_owned(),
+        cause,
+    };
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let new = folder.join(name);
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    let written = platform::create_private(&new).and_then(|mut file| {
+        file.write_all(content)?;
+        sync(&file)?;
+        drop(file);
+        std::fs::rename(&new, path)
+    });
+    if written.is_err() {
+        let _ = std::fs::remove_file(&new);
+    }
+    written.map_err(io)
+}
+
+/// Copies a certificate to another path of ours, whole or not at all, without waiting for the disk:
+/// what a crash loses here is made again by the next `ensure`.
+pub(crate) fn place(path: &Path, content: &str) -> Result<(), StateError> {
+    private_parent(path)?;
+    write_with(path, content.as_bytes(), |_| Ok(()))
+}
+
+/// Removes a file; one that is not there is removed already.
+pub(crate) fn remove(path: &Path) -> Result<(), StateError> {
+    match std::fs::remove_file(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(StateError::Io {
+            path: path.to_owned(),
+            cause,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn remove_dir(path: &Path) -> Result<(), StateError> {
+    match std::fs::remove_dir_all(path) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(StateError::Io {
+            path: path.to_owned(),
+            cause,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a small text file; `None` if it is not there.
+pub(crate) fn read_to_string(path: &Path) -> Result<Option<String>, StateError> {
+    let read = File::open(path).and_then(|file| {
+        let mut text = String::new();
+        file.take(MAX_FILE).read_to_string(&mut text)?;
+        Ok(text)
+    });
+    match read {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(StateError::Io {
+            path: path.to_owned(),
+            cause,
+        }),
+    }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
+    let Some(text) = read_to_string(path)? else {
+        return Ok(None);
+    };
+    let value = serde_json::from_str(&text).map_err(|cause| StateError::Malformed {
+        path: path.to_owned(),
+        cause,
+    })?;
+    Ok(Some(value))
+}
+
+fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StateError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|cause| StateError::Malformed {
+        path: path.to_owned(),
+        cause,
+    })?;
+    text.push(b'\n');
+    write(path, &text)
+}
+
+/// Nothing that we read is larger.
+const MAX_FILE: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_leave_the_folder_are_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let home = Home::at(base.path());
+        for name in ["", ".", "..", "a/b", "-x", "a\nb", "a b", "a\0b"] {
+            assert!(home.ca(name).is_err(), "{name:?}");
+        }
+        let ca = home.ca("ca.example.com").unwrap();
+        for (account, host) in [
+            ("../x", "h"),
+            ("a", "../h"),
+            ("a", "h/../../x"),
+            ("", "h"),
+            ("a", ""),
+            ("-a", "h"),
+            ("a", "$(id)"),
+            ("a\nb", "h"),
+        ] {
+            assert!(
+                ca.certificate(account, host).is_none(),
+                "{account:?} {host:?}"
+            );
+        }
+        for host in ["db01.prod.example.com", "10.1.2.3", "fe80::1%eth0"] {
+            assert!(ca.certificate("observer", host).is_some(), "{host}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_are_private_even_where_links_wait_for_them() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let base = tempfile::tempdir().unwrap();
+        let folder = base.path().join("state");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let elsewhere = base.path().join("elsewhere");
+        let path = folder.join("key");
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        write(&path, b"secret").unwrap();
+        assert!(!elsewhere.exists());
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(&folder), 0o700);
+        assert_eq!(std::fs::read(&path).unwrap(), b"secret");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn two_holders_of_one_lock_take_turns() {
+        let base = tempfile::tempdir().unwrap();
+        let ca = Home::at(base.path()).ca("ca").unwrap();
+        let first = ca.lock().unwrap();
+        let other = ca.clone();
+        let (tell, hear) = std::sync::mpsc::channel();
+        let waiting = std::thread::spawn(move || {
+            let _second = other.lock().unwrap();
+            tell.send(()).unwrap();
+        });
+        assert!(hear.try_recv().is_err());
+        drop(first);
+        waiting.join().unwrap();
+        hear.try_recv().unwrap();
+    }
+}
