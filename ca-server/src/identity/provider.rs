@@ -424,3 +424,6 @@ fn weight(value: &Value) -> usize {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,8 @@
 //! Attempts on the whole verification. The keys are made here; `fetched` has an issuer on loopback.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "`json!({…})` reads best as an argument"
+)]
 
 use std::sync::LazyLock;
 use std::time::Duration;
