@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use ssh_key::PublicKey;
 
 use crate::identity::{Snapshot, VerifiedIdentity, VerifiedToken};
-use crate::ledger::record::{Draft, Entry, Fact, Hash, Kind, Leaf, Part, PartName};
+use crate::ledger::record::{Draft, Entry, Fact, Hash, Kind, Leaf, PartName};
 use crate::ledger::{Ledger, LedgerError};
 use crate::store::logins::{self, LoginRow};
 use crate::store::{StoreError, ledger as records};
@@ -579,10 +579,9 @@ fn part(
     leaf: &Leaf,
     name: PartName,
 ) -> Result<Option<(Vec<u8>, Hash)>, StoreError> {
-    let Some((salt, bytes)) = records::part(connection, index, name)? else {
+    let Some(part) = records::part(connection, index, name)? else {
         return Ok(None);
     };
-    let part = Part { name, salt, bytes };
     let commitment = part.commitment();
     if leaf.parts.get(name.name()) != Some(&commitment) {
         return Err(StoreError::Damaged("a part differs from its record"));

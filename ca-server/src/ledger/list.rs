@@ -11,7 +11,7 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params_from_iter};
 use serde_json::Value;
 
-use super::record::{Fact, Hash, Leaf, Part, PartName};
+use super::record::{Fact, Hash, Leaf, PartName};
 use super::{Ledger, LedgerError};
 use crate::login::LoginId;
 use crate::store::ledger::{self as records, Row};
@@ -182,10 +182,9 @@ fn part(
         PartName::Identity => row.identity.unwrap_or(row.index),
         PartName::ToBeSigned | PartName::Details => row.index,
     };
-    let Some((salt, bytes)) = records::part(connection, holder, name)? else {
+    let Some(part) = records::part(connection, holder, name)? else {
         return Ok(Value::Null);
     };
-    let part = Part { name, salt, bytes };
     if part.commitment() != *commitment {
         return Err(StoreError::Damaged("a part differs from its record"));
     }

@@ -342,6 +342,24 @@ pub struct Entry {
     pub parts: Vec<Part>,
 }
 
+impl Entry {
+    /// The same record, referring to the identity that the store has of the same token: its salt is
+    /// another one where the token was posted several times at once.
+    pub(crate) fn with_identity(self, commitment: Hash) -> Result<Entry, LeafError> {
+        let mut leaf = Leaf::decode(&self.leaf)?;
+        match leaf.parts.get_mut(PartName::Identity.name()) {
+            Some(said) if *said != commitment => *said = commitment,
+            _ => return Ok(self),
+        }
+        let leaf = leaf.encode()?;
+        Ok(Entry {
+            hash: Hash::of_leaf(&leaf),
+            leaf,
+            ..self
+        })
+    }
+}
+
 /// Puts a record together.
 pub struct Draft {
     kind: Kind,

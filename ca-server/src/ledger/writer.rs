@@ -15,7 +15,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::LedgerError;
-use super::record::{Draft, Entry, Hash, Kind};
+use super::record::{Draft, Entry, Hash, Kind, Leaf, PartName};
 use crate::login::cache::LoginCache;
 use crate::login::{Change, LiveLogin, LoginId};
 use crate::store::ledger::{self as records, Found};
@@ -341,7 +341,7 @@ impl Step<'_> {
             now,
             class,
             who,
-            work,
+            mut work,
         } = write;
         let room = match class {
             Class::Ending => true,
@@ -376,10 +376,14 @@ impl Step<'_> {
             }
             Who::Login { login, username } => {
                 let (plan, free) = self.judge(login, username.as_deref(), now)?;
+                let again = login.is_new() && matches!(plan, Plan::Known(_));
                 let found = self.change(plan, login, username.as_deref(), now)?;
                 for (kind, name) in free {
                     let issuer = login.identity.issuer.as_ref();
                     logins::give_name(self.connection, issuer, kind, name, found.1)?;
+                }
+                if again {
+                    work = self.with_stored_identity(work, found.0)?;
                 }
                 found.0
             }
@@ -601,6 +605,27 @@ impl Step<'_> {
             identity: Some(identity),
         };
         Ok((found, person))
+    }
+
+    /// The same token came before, and its identity is stored under another salt.
+    fn with_stored_identity(&self, work: Work, found: Found) -> Result<Work, Failure> {
+        let damaged = || StoreError::Damaged("a login without its identity");
+        let index = found.identity.ok_or_else(damaged)?;
+        let row = records::record(self.connection, index)?.ok_or_else(damaged)?;
+        let leaf = Leaf::decode(&row.leaf).map_err(|_| damaged())?;
+        let stored = *leaf
+            .parts
+            .get(PartName::Identity.name())
+            .ok_or_else(damaged)?;
+        let same = |entry: Entry| entry.with_identity(stored).map_err(|_| damaged());
+        Ok(match work {
+            Work::Certificate { entry, serial } => Work::Certificate {
+                entry: same(entry)?,
+                serial,
+            },
+            Work::Record(entry) => Work::Record(same(entry)?),
+            other => other,
+        })
     }
 
     /// The key's older login makes room: ended now, or when it was over.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Head, StoreError, from_sql, to_sql};
-use crate::ledger::record::{Entry, Hash, Kind, PartName};
+use crate::ledger::record::{Entry, Hash, Kind, Part, PartName};
 use crate::time::Timestamp;
 
 /// The head row.
@@ -112,17 +112,19 @@ pub(crate) fn last_of(connection: &Connection, kind: Kind) -> Result<Option<Row>
     rows.next()?.map(row).transpose()
 }
 
-/// Salt and bytes of a part, unless it was erased.
+/// A part, unless it was erased.
 pub(crate) fn part(
     connection: &Connection,
     index: u64,
     name: PartName,
-) -> Result<Option<([u8; 32], Vec<u8>)>, StoreError> {
+) -> Result<Option<Part>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT salt, bytes FROM parts WHERE number = ?1")?;
+    let number = part_number(index, name)?;
     Ok(statement
-        .query_row([part_number(index, name)?], |row| {
-            Ok((row.get(0)?, row.get(1)?))
+        .query_row([number], |row| {
+            let (salt, bytes) = (row.get(0)?, row.get(1)?);
+            Ok(Part { name, salt, bytes })
         })
         .optional()?)
 }

@@ -1,0 +1,190 @@
+//! A80: what a backup holds, and what a restore must not bring back.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+fn write(path: &Path, text: &str) {
+    use std::io::Write as _;
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::File::create(path)
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+}
+
+fn served(lab: &Lab) {
+    write(&lab.folder.path().join("ca.toml"), "name = \"ca\"");
+    write(&lab.folder.path().join("policy.toml"), POLICY);
+    write(&lab.folder.path().join("keys/user-ca"), "encrypted");
+    write(&lab.folder.path().join("lock"), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_under_load_is_whole_and_a_restore_starts_a_new_epoch() {
+    let lab = Lab::new();
+    served(&lab);
+    let key = key(2);
+    let login = lab.open(token("alice", "n1", START), &key, START).unwrap();
+    lab.certificate(&login, START).await.unwrap();
+    let (ledger, busy) = (Arc::clone(&lab.ledger), login.clone());
+    let load = tokio::spawn(async move {
+        for _ in 0..200 {
+            ledger
+                .record(to_sign(&busy, START), context(&busy, START))
+                .await
+                .unwrap();
+        }
+    });
+    let file = lab.folder.path().join("backup-1");
+    let store = lab.ledger.store();
+    let backed = backup::backup(store, lab.folder.path().into(), file.clone())
+        .await
+        .unwrap();
+    load.await.unwrap();
+    assert!(backed.records >= 2);
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(backed.bytes, file.metadata().unwrap().len());
+    assert_eq!(backed.sha256, Hash::of(&std::fs::read(&file).unwrap()));
+    let again = backup::backup(store, lab.folder.path().into(), file.clone()).await;
+    assert!(
+        matches!(again, Err(StoreError::Exists(_))),
+        "nothing is overwritten"
+    );
+
+    // What happened after the backup is not known to it.
+    lab.logins
+        .end(login.id, &EndedBy::Owner, "request-2", START)
+        .await
+        .unwrap();
+    let new = tempfile::tempdir().unwrap();
+    let data = new.path().join("data");
+    let now = START.plus(Duration::from_secs(100));
+    let restored = backup::restore(&file, &data, None, now).unwrap();
+    assert_eq!((restored.epoch, restored.records), (2, backed.records + 1));
+    let files: Vec<_> = restored
+        .files
+        .iter()
+        .map(|file| file.to_str().unwrap())
+        .collect();
+    assert_eq!(files, ["ca.toml", "keys/user-ca", "policy.toml"]);
+    assert_eq!(
+        std::fs::read_to_string(data.join("policy.toml")).unwrap(),
+        POLICY
+    );
+    for path in ["", "keys"] {
+        assert_eq!(
+            data.join(path).metadata().unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+    }
+    for path in ["ledger.db", "keys/user-ca"] {
+        assert_eq!(
+            data.join(path).metadata().unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+    let again = backup::restore(&file, &data, None, now);
+    assert!(
+        matches!(again, Err(StoreError::Exists(_))),
+        "nothing is overwritten"
+    );
+
+    let options = StoreOptions::new(data.join("ledger.db"));
+    let ledger = Ledger::open(options, entropy::from_system()).unwrap();
+    assert_eq!(ledger.epoch(), 2);
+    let logins = Logins::new(Arc::clone(&ledger));
+    let recalled = logins.recall(KeyHash::of(&key), now).await;
+    assert!(
+        matches!(recalled, Err(LoginError::Ended)),
+        "a login that ended stays ended"
+    );
+    let open = |token| OpenLogin {
+        token,
+        login_key: key.clone(),
+        certified_key: key.clone(),
+        longest: HOUR,
+        source: None,
+        request: "request-3",
+    };
+    for nonce in ["n1", "never seen"] {
+        let old = logins.open(open(token("alice", nonce, START)), now);
+        assert!(matches!(old, Err(LoginError::EarlierEpoch)), "{nonce}");
+    }
+    let fresh = logins.open(open(token("alice", "n2", now)), now).unwrap();
+    let recorded = ledger
+        .record(to_sign(&fresh, now), context(&fresh, now))
+        .await
+        .unwrap();
+    assert_eq!(recorded.index(), restored.records + 1);
+}
+
+#[tokio::test]
+async fn a_folder_that_was_restored_before_gets_a_later_epoch() {
+    let lab = Lab::new();
+    let file = lab.folder.path().join("backup");
+    let store = lab.ledger.store();
+    backup::backup(store, lab.folder.path().into(), file.clone())
+        .await
+        .unwrap();
+    let data = lab.folder.path().join("restored");
+    let restored = backup::restore(&file, &data, Some(7), START).unwrap();
+    assert_eq!(restored.epoch, 7);
+}
+
+#[tokio::test]
+async fn a_backup_that_lost_or_changed_anything_is_not_restored() {
+    let lab = Lab::new();
+    served(&lab);
+    for n in 0..30 {
+        let nonce = format!("n{n}");
+        let login = lab
+            .open(token("alice", &nonce, START), &key(n), START)
+            .unwrap();
+        lab.certificate(&login, START).await.unwrap();
+    }
+    let file = lab.folder.path().join("backup");
+    let store = lab.ledger.store();
+    backup::backup(store, lab.folder.path().into(), file.clone())
+        .await
+        .unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    let data = lab.folder.path().join("restored");
+    let refuse = |what: &str| {
+        let result = backup::restore(&file, &data, None, START);
+        assert!(result.is_err(), "{what}");
+        assert!(!data.exists(), "{what}");
+        assert!(!beside(&data, ".part").exists(), "{what}");
+    };
+    let spoil = |bytes: &[u8]| {
+        use std::io::Write as _;
+        std::fs::File::create(&file)
+            .unwrap()
+            .write_all(bytes)
+            .unwrap();
+    };
+    for keep in [0, 1, 100, whole.len() / 2, whole.len() - 4096] {
+        spoil(&whole[..keep]);
+        refuse(&format!("{keep} bytes"));
+    }
+    for sql in [
+        "DELETE FROM records WHERE idx = 3",
+        "DELETE FROM records WHERE idx = (SELECT max(idx) FROM records)",
+        "UPDATE records SET leaf = CAST('{}' AS BLOB) WHERE idx = 4",
+        "UPDATE head SET size = size + 1",
+        "UPDATE backup_files SET path = '../escaped' WHERE path = 'ca.toml'",
+        "UPDATE backup_files SET path = '/tmp/escaped' WHERE path = 'ca.toml'",
+        "UPDATE backup_files SET path = 'ledger.db' WHERE path = 'ca.toml'",
+        "DROP TABLE backup_files",
+        "PRAGMA user_version = 99",
+        "PRAGMA application_id = 1",
+    ] {
+        spoil(&whole);
+        rusqlite::Connection::open(&file)
+            .unwrap()
+            .execute_batch(sql)
+            .unwrap();
+        refuse(sql);
+    }
+    assert!(!lab.folder.path().join("escaped").exists());
+}
