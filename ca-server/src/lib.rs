@@ -21,12 +21,6 @@ pub mod secret;
 
 pub mod config;
 
-pub mod server;
-
-mod issue;
-
-pub mod http;
-
 pub mod identity;
 
 pub mod policy;
@@ -41,6 +35,4 @@ pub mod store;
 
 pub mod login;
 
-pub mod web;
-
-mod metrics;
+pub mod cli;

@@ -80,6 +80,11 @@ impl Failure {
         &self.what
     }
 
+    /// The cause, if it was said.
+    pub fn cause(&self) -> Option<&str> {
+        self.why.as_deref()
+    }
+
     /// What to do next.
     pub fn next_steps(&self) -> &[String] {
         &self.next

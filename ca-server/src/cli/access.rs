@@ -1,0 +1,104 @@
+//! How an admin command reaches the serving process: over the Unix socket of the data folder, as its
+//! owner or root, or with `--ca` over HTTPS, as the person whose login `jit-ssh login` left here.
+
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use clap::Args;
+use jit_ssh_connect::{Connection, Options, Request, SignProof, block_on, login_key};
+use jit_ssh_terminal::{Exit, Failure, Terminal};
+use serde::de::DeserializeOwned;
+
+/// Which CA to ask, and as whom.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Access {
+    /// Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the
+    /// policy must give you the right
+    #[arg(long, value_name = "URL")]
+    pub(super) ca: Option<String>,
+}
+
+/// A way to the serving process.
+pub(super) struct Caller {
+    connection: Connection,
+    key: Option<Box<dyn SignProof + Send>>,
+}
+
+impl Access {
+    /// Opens the way, or says why there is none.
+    pub(super) fn open(&self, data: &Path) -> Result<Caller, Failure> {
+        if let Some(ca) = &self.ca {
+            let login = login_key::find(Some(ca))?;
+            let connection = Connection::new(login.known, options())?;
+            return Ok(Caller {
+                connection,
+                key: Some(login.signer),
+            });
+        }
+        let socket = data.join(SOCKET);
+        // Tried here, because the HTTP client's own words for it help nobody.
+        if let Err(error) = UnixStream::connect(&socket) {
+            return Err(no_socket(data, &error));
+        }
+        Ok(Caller {
+            connection: Connection::local(&socket, options())?,
+            key: None,
+        })
+    }
+}
+
+impl Caller {
+    /// One call, signed where it goes over HTTPS.
+    pub(super) fn call<T: DeserializeOwned>(
+        &mut self,
+        request: &Request,
+        terminal: &mut Terminal,
+    ) -> Result<T, Failure> {
+        let spinner = terminal.spinner("asking the CA");
+        let answer = block_on(async {
+            match &mut self.key {
+                Some(key) => self.connection.send_signed(request, key.as_mut()).await,
+                None => self.connection.send(request).await,
+            }
+        })?;
+        drop(spinner);
+        if let Some(warning) = self.connection.clock_warning() {
+            terminal.warn(warning);
+        }
+        Ok(answer?)
+    }
+}
+
+/// How this program calls others.
+pub(super) fn options() -> Options {
+    Options::from_env(concat!("jit-ssh-ca/", env!("CARGO_PKG_VERSION")))
+}
+
+fn no_socket(data: &Path, error: &std::io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::PermissionDenied => Failure::new(
+            Exit::Refused,
+            format_args!(
+                "The CA in {} answers only its owner and root.",
+                data.display()
+            ),
+        )
+        .next("Use sudo, or `--ca URL` with your own login."),
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => Failure::new(
+            Exit::Unreachable,
+            format_args!("No CA serves {} on this machine.", data.display()),
+        )
+        .next("Start it: `systemctl start jit-ssh-ca`, or `jit-ssh-ca serve`.")
+        .next("For a CA on another machine: `--ca https://ca.example.com`."),
+        _ => Failure::new(
+            Exit::Unreachable,
+            format_args!("The socket in {} cannot be used.", data.display()),
+        )
+        .why(error)
+        .next("`jit-ssh-ca doctor` looks at the data folder."),
+    }
+}
+
+/// Name of the socket in the data folder.
+pub(super) const SOCKET: &str = "admin.sock";

@@ -1,0 +1,96 @@
+//! `backup`: one file with everything, made while the CA serves. The serving process may write only
+//! its own folder (systemd sees to that), so it writes there, and this command, which runs with the
+//! caller's rights, carries the file to where it is wanted.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use jit_ssh_api::admin::{BackupAnswer, BackupRequest};
+use jit_ssh_connect::Request;
+use jit_ssh_terminal::{Failure, Terminal};
+use sha2::{Digest as _, Sha256};
+
+use super::access::Access;
+use super::init::folder;
+
+/// `backup`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file holds the ledger, the keys (encrypted with their passphrase), configuration and policy.
+Keep the passphrase elsewhere. Only over the local socket, as root or the owner of the data.
+
+Example:
+  jit-ssh-ca backup /var/backups/jit-ssh-ca-$(date +%F)")]
+pub(super) struct Backup {
+    /// File to make; nothing is overwritten
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+impl Backup {
+    pub(super) fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
+        let file = std::path::absolute(&self.file)
+            .map_err(|error| Failure::usage("FILE is no path.").why(error))?;
+        if file.symlink_metadata().is_ok() {
+            return Err(
+                Failure::usage(format_args!("{} is there already.", file.display()))
+                    .next("Give another name: nothing is overwritten."),
+            );
+        }
+        let mut caller = Access::default().open(data)?;
+
+        let made = data.join(format!("backup-{}.tmp", folder::random_suffix()));
+        let request = BackupRequest {
+            path: made.display().to_string(),
+        };
+        let answer: BackupAnswer =
+            caller.call(&Request::post("/v1/admin/backup", &request)?, terminal)?;
+        let carried = carry(Path::new(&answer.path), &file);
+        // Whatever became of it, the serving process's copy is not left behind.
+        let _ = std::fs::remove_file(&answer.path);
+        let sha256 = carried.map_err(|error| {
+            Failure::failed(format_args!("{} cannot be written.", file.display()))
+                .why(error)
+                .next("Give a folder that you may write and that has room.")
+        })?;
+        if sha256 != answer.sha256 {
+            let _ = std::fs::remove_file(&file);
+            return Err(Failure::failed("The backup changed on its way.")
+                .why("Its SHA-256 is not the one that the CA told.")
+                .next("Look at the disk; then try again."));
+        }
+        let answer = BackupAnswer {
+            path: file.display().to_string(),
+            ..answer
+        };
+        terminal.answer(&answer, |answer| {
+            format!(
+                "{}: {} records, {} bytes, SHA-256 {}.\n\
+                 The keys in it are encrypted: keep their passphrase elsewhere.",
+                answer.path, answer.records, answer.bytes, answer.sha256
+            )
+        })
+    }
+}
+
+/// Copies into a new file that only its owner reads; gives its SHA-256.
+fn carry(from: &Path, to: &Path) -> std::io::Result<String> {
+    let mut from = File::open(from)?;
+    let mut file = folder::create_new(to, 0o600)?;
+    let copied = std::io::copy(&mut from, &mut file).and_then(|_| file.sync_all());
+    let digest = copied.and_then(|()| {
+        let mut sha256 = Sha256::new();
+        std::io::copy(&mut File::open(to)?, &mut sha256)?;
+        Ok(sha256
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
+    });
+    if digest.is_err() {
+        // Half a backup is none.
+        let _ = std::fs::remove_file(to);
+    }
+    digest
+}

@@ -1,0 +1,350 @@
+//! `doctor`: looks at the data folder, the providers and the serving process, and says for each
+//! finding what mends it. Changes nothing.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use clap::Args;
+use jit_ssh_api::key_set::SignedKeySet;
+use jit_ssh_connect::Request;
+use jit_ssh_terminal::{Exit, Failure, Terminal};
+use serde::Serialize;
+use ssh_key::{HashAlg, PublicKey};
+
+use super::access::{Access, SOCKET};
+use super::passphrase::Passphrase;
+use super::policy::{self, POLICY_FILE, count};
+use super::setup::issuer;
+use crate::config::{Config, Tls};
+use crate::signer::{self, file, key_set};
+
+/// `doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  sudo jit-ssh-ca doctor")]
+pub(super) struct Doctor {
+    /// Do not call the identity providers
+    #[arg(long)]
+    offline: bool,
+    #[command(flatten)]
+    passphrase: Passphrase,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    state: State,
+    says: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mend: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Good,
+    Look,
+    Bad,
+}
+
+impl Finding {
+    fn good(what: &'static str, says: impl Into<String>) -> Self {
+        Finding {
+            what,
+            state: State::Good,
+            says: says.into(),
+            mend: Vec::new(),
+        }
+    }
+
+    fn look(what: &'static str, says: impl Into<String>, mend: &str) -> Self {
+        Finding {
+            what,
+            state: State::Look,
+            says: says.into(),
+            mend: vec![mend.to_owned()],
+        }
+    }
+
+    fn bad(what: &'static str, says: impl Into<String>, mend: &str) -> Self {
+        Finding {
+            what,
+            state: State::Bad,
+            says: says.into(),
+            mend: vec![mend.to_owned()],
+        }
+    }
+
+    fn failed(what: &'static str, failure: &Failure) -> Self {
+        let says = match failure.cause() {
+            Some(why) => format!("{} {why}", failure.what()),
+            None => failure.what().to_owned(),
+        };
+        Finding {
+            what,
+            state: State::Bad,
+            says,
+            mend: failure.next_steps().to_vec(),
+        }
+    }
+}
+
+impl Doctor {
+    pub(super) fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
+        let findings = self.look(data, terminal);
+        terminal.answer(&findings, |findings| text(findings))?;
+        if findings.iter().any(|finding| finding.state == State::Bad) {
+            return Err(Failure::silent(Exit::Failed));
+        }
+        Ok(())
+    }
+
+    fn look(&self, data: &Path, terminal: &mut Terminal) -> Vec<Finding> {
+        let mut findings = vec![folder(data)];
+        if findings.iter().any(|finding| finding.state == State::Bad) {
+            return findings;
+        }
+        let config = match Config::load(data) {
+            Ok(config) => {
+                let issuers = count(config.issuers.len(), "issuer");
+                findings.push(Finding::good(
+                    "configuration",
+                    format!("ca.toml is valid: {issuers}"),
+                ));
+                Some(config)
+            }
+            Err(error) => {
+                let mend = "Mend ca.toml; docs/configuration.md has every key.";
+                findings.push(Finding::bad("configuration", error.to_string(), mend));
+                None
+            }
+        };
+        findings.push(match policy::load(&data.join(POLICY_FILE), terminal) {
+            Ok(policy) => {
+                let tests = count(policy.test_count(), "test");
+                Finding::good("policy", format!("policy.toml is valid: {tests} passed"))
+            }
+            Err(failure) => Finding::failed("policy", &failure),
+        });
+        findings.extend(self.keys(data, config.as_ref()));
+        if let Some(config) = &config {
+            findings.push(tls(data, config));
+            findings.push(disk(data, config));
+            if !self.offline {
+                let extra = config.extra_ca.as_ref().map(|file| data.join(file));
+                for configured in &config.issuers {
+                    let _spinner = terminal.spinner("asking the identity provider");
+                    findings.extend(provider(configured.issuer.as_ref(), extra.as_deref()));
+                }
+            }
+        }
+        findings.push(serving(data, terminal));
+        findings
+    }
+
+    fn keys(&self, data: &Path, config: Option<&Config>) -> Vec<Finding> {
+        let keys = data.join("keys");
+        let identity = match file::check_folder(&keys)
+            .and_then(|()| file::read_public(&keys, signer::IDENTITY))
+        {
+            Ok(identity) => identity,
+            Err(error) => {
+                return vec![Finding::bad(
+                    "keys",
+                    error.to_string(),
+                    "Restore them from a backup: `jit-ssh-ca restore`.",
+                )];
+            }
+        };
+        let mut findings = Vec::new();
+        let restore = "Restore it from a backup.";
+        for purpose in signer::PURPOSES {
+            if let Err(error) = file::read(&keys, signer::file_name(purpose)) {
+                findings.push(Finding::bad("keys", error.to_string(), restore));
+            }
+        }
+        match self.passphrase.stored() {
+            Ok(Some(passphrase)) => match signer::Keyring::open(&keys, Some(&passphrase)) {
+                Ok(_) => findings.push(Finding::good(
+                    "keys",
+                    "all there, and the passphrase unlocks them",
+                )),
+                Err(error) => findings.push(Finding::bad(
+                    "keys",
+                    error.to_string(),
+                    "Give the right passphrase file.",
+                )),
+            },
+            Ok(None) => findings.push(Finding::look(
+                "keys",
+                "all there; whether the passphrase fits was not tried",
+                "Give it with `--passphrase-file /etc/jit-ssh-ca/passphrase`.",
+            )),
+            Err(failure) => findings.push(Finding::failed("keys", &failure)),
+        }
+        findings.push(set(data, &identity, config));
+        findings
+    }
+}
+
+/// Read here without taking over one that was signed elsewhere: that is for `serve`, as its user.
+fn set(data: &Path, identity: &PublicKey, config: Option<&Config>) -> Finding {
+    let path = data.join(key_set::FILE);
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        return match key_set::load(data, identity) {
+            Err(error @ key_set::KeySetError::Unsigned { .. }) => Finding::bad(
+                "key set",
+                error.to_string(),
+                "Sign it there, and bring the signature back beside it.",
+            ),
+            Err(error) => Finding::bad("key set", error.to_string(), "Restore it from a backup."),
+            Ok(_) => Finding::good("key set", "signed elsewhere, and taken over"),
+        };
+    };
+    let pinned = identity.fingerprint(HashAlg::Sha256).to_string();
+    let set = serde_json::from_str::<SignedKeySet>(&text)
+        .map_err(|error| error.to_string())
+        .and_then(|signed| signed.verify(&pinned).map_err(|error| error.to_string()));
+    match set {
+        Err(error) => Finding::bad(
+            "key set",
+            error,
+            "Restore key-set.json from a backup.",
+        ),
+        Ok(set) if config.is_some_and(|config| config.name != set.name) => Finding::bad(
+            "key set",
+            format!("it is for the CA `{}`", set.name),
+            &format!("Write that name into ca.toml: name = \"{}\"", set.name),
+        ),
+        Ok(set) => Finding::good(
+            "key set",
+            format!(
+                "epoch {}, number {}, signed by the identity key",
+                set.epoch, set.number
+            ),
+        ),
+    }
+}
+
+fn folder(data: &Path) -> Finding {
+    let metadata = match data.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            return Finding::bad(
+                "data folder",
+                format!("{}: {error}", data.display()),
+                "Name it with `--data`, use sudo, or make one: `jit-ssh-ca setup --help`.",
+            );
+        }
+    };
+    if let Err(error) = std::fs::read_dir(data) {
+        return Finding::bad(
+            "data folder",
+            format!("{}: {error}", data.display()),
+            "Use sudo.",
+        );
+    }
+    if metadata.mode() & 0o077 != 0 {
+        let says = format!(
+            "{} is open to others (mode {:o})",
+            data.display(),
+            metadata.mode() & 0o7777
+        );
+        return Finding::bad(
+            "data folder",
+            says,
+            &format!("chmod 700 {}", data.display()),
+        );
+    }
+    Finding::good("data folder", data.display().to_string())
+}
+
+fn tls(data: &Path, config: &Config) -> Finding {
+    let Tls::Files { certificate, key } = &config.listen.tls else {
+        return Finding::good(
+            "TLS",
+            format!("none; plain HTTP on {}", config.listen.address),
+        );
+    };
+    for path in [certificate, key] {
+        let path = data.join(path);
+        if let Err(error) = std::fs::File::open(&path) {
+            let says = format!("{}: {error}", path.display());
+            return Finding::bad("TLS", says, "The CA's user must be able to read it.");
+        }
+    }
+    Finding::good("TLS", data.join(certificate).display().to_string())
+}
+
+fn disk(data: &Path, config: &Config) -> Finding {
+    match rustix::fs::statvfs(data) {
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            let says = format!("{} MiB free", free / 1024 / 1024);
+            if free < config.disk_reserve.saturating_mul(2) {
+                return Finding::bad(
+                    "disk",
+                    says,
+                    "Make room: below its reserve the CA stops issuing.",
+                );
+            }
+            Finding::good("disk", says)
+        }
+        Err(error) => Finding::look(
+            "disk",
+            error.to_string(),
+            "Look at the disk under the data folder.",
+        ),
+    }
+}
+
+fn provider(address: &str, extra_ca: Option<&Path>) -> Vec<Finding> {
+    match issuer::check(address, extra_ca) {
+        Ok(warnings) if warnings.is_empty() => {
+            vec![Finding::good(
+                "identity provider",
+                format!("{address} answers"),
+            )]
+        }
+        Ok(warnings) => warnings
+            .into_iter()
+            .map(|warning| {
+                Finding::look(
+                    "identity provider",
+                    warning,
+                    "docs/idp says what to set there.",
+                )
+            })
+            .collect(),
+        Err(failure) => vec![Finding::failed("identity provider", &failure)],
+    }
+}
+
+fn serving(data: &Path, terminal: &mut Terminal) -> Finding {
+    if !data.join(SOCKET).exists() {
+        let mend = "Start it: `systemctl start jit-ssh-ca`, or `jit-ssh-ca serve`.";
+        return Finding::look("serving", "no process serves this folder", mend);
+    }
+    let asked = Access::default().open(data).and_then(|mut caller| {
+        caller.call::<SignedKeySet>(&Request::get("/v1/admin/keys"), terminal)
+    });
+    match asked {
+        Ok(_) => Finding::good("serving", "the CA answers on its socket"),
+        Err(failure) => Finding::failed("serving", &failure),
+    }
+}
+
+fn text(findings: &[Finding]) -> String {
+    let mut lines = Vec::new();
+    for finding in findings {
+        let mark = match finding.state {
+            State::Good => "ok  ",
+            State::Look => "look",
+            State::Bad => "BAD ",
+        };
+        let says = finding.says.replace('\n', "\n      ");
+        lines.push(format!("{mark}  {}: {says}", finding.what));
+        lines.extend(finding.mend.iter().map(|mend| format!("      -> {mend}")));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,138 @@
+//! `login list` and `login end`: who is signed in, and whose login is over.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use jit_ssh_api::admin::{LoginList, LoginQuery};
+use jit_ssh_api::login::{Ended, Login as Entry};
+use jit_ssh_connect::Request;
+use jit_ssh_terminal::{Failure, Table, Terminal, utc};
+
+use super::access::Access;
+
+/// Logins.
+#[derive(Debug, Subcommand)]
+pub(super) enum Login {
+    /// List who is signed in
+    List(List),
+    /// End a login for good: its key gets no certificate any more
+    End(End),
+}
+
+/// `login list`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  jit-ssh-ca login list --user alice@example.com --all")]
+pub(super) struct List {
+    /// Only this person: e-mail address, subject or username
+    #[arg(long)]
+    user: Option<String>,
+    /// Ended logins too
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// `login end`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  jit-ssh-ca login end k3v5q2xw7a\n  jit-ssh-ca login end --user alice@example.com"
+)]
+pub(super) struct End {
+    /// Identifier of a login, from `login list`
+    #[arg(
+        required_unless_present = "user",
+        conflicts_with = "user",
+        value_name = "ID"
+    )]
+    logins: Vec<String>,
+    /// Every login of this person: e-mail address, subject or username
+    #[arg(long)]
+    user: Option<String>,
+    #[command(flatten)]
+    access: Access,
+}
+
+impl Login {
+    pub(super) fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
+        match self {
+            Login::List(list) => list.run(data, terminal),
+            Login::End(end) => end.run(data, terminal),
+        }
+    }
+}
+
+impl List {
+    fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
+        let query = LoginQuery {
+            all: self.all,
+            user: self.user,
+        };
+        let mut caller = self.access.open(data)?;
+        let list: LoginList = caller.call(&Request::get_with(LOGINS, &query), terminal)?;
+        terminal.answer(&list, |list| table(&list.logins))
+    }
+}
+
+impl End {
+    fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
+        let mut caller = self.access.open(data)?;
+        let mut ids = self.logins;
+        if let Some(user) = self.user {
+            let query = LoginQuery {
+                all: false,
+                user: Some(user.clone()),
+            };
+            let list: LoginList = caller.call(&Request::get_with(LOGINS, &query), terminal)?;
+            ids = list.logins.into_iter().map(|login| login.id).collect();
+            if ids.is_empty() {
+                return Err(Failure::failed(format_args!("{user} has no live login."))
+                    .next("`jit-ssh-ca login list --all` shows ended ones too."));
+            }
+        }
+        for id in ids {
+            let known = !id.is_empty()
+                && id
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+            if !known {
+                return Err(Failure::usage(format_args!(
+                    "`{id}` is not the identifier of a login."
+                ))
+                .next("`jit-ssh-ca login list` shows them."));
+            }
+            let ended: Ended =
+                caller.call(&Request::delete(&format!("{LOGINS}/{id}")), terminal)?;
+            terminal.answer(&ended, |ended| {
+                format!("Login {} ended at {}.", ended.id, utc(ended.ended))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn table(logins: &[Entry]) -> String {
+    let mut table = Table::new(["LOGIN", "WHO", "STARTED", "ENDS", "GROUPS", "KEY"]);
+    for login in logins {
+        let who = login.email.as_ref().unwrap_or(&login.subject);
+        let ends = match login.ended {
+            Some(ended) => format!("ended {}", utc(ended)),
+            None => utc(login.ends),
+        };
+        table.row([
+            login.id.clone(),
+            who.clone(),
+            utc(login.started),
+            ends,
+            login.groups.join(", "),
+            login.key.clone(),
+        ]);
+    }
+    if table.is_empty() {
+        "Nobody is signed in.".to_owned()
+    } else {
+        table.to_string()
+    }
+}
+
+const LOGINS: &str = "/v1/admin/logins";

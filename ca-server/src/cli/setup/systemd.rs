@@ -1,0 +1,148 @@
+//! The CA under systemd: a user of its own, the unit, the start. Only where systemd runs and root
+//! asks; everything else goes without.
+
+use std::path::Path;
+use std::process::Command;
+
+use jit_ssh_terminal::Failure;
+
+use crate::cli::init::folder;
+
+/// systemd is running, and we may tell it what to do.
+pub(super) struct Systemd;
+
+/// A unit to install.
+pub(super) struct Unit {
+    /// None: the package's own unit is exactly right.
+    text: Option<String>,
+}
+
+impl Systemd {
+    /// `None` without systemd, or for anybody but root.
+    pub(super) fn here() -> Option<Self> {
+        let running = Path::new("/run/systemd/system").is_dir();
+        (running && rustix::process::geteuid().is_root()).then_some(Systemd)
+    }
+
+    /// Decides what unit is needed, and refuses before anything is made if another one is there.
+    pub(super) fn unit(&self, data: &Path, passphrase: &Path) -> Result<Unit, Failure> {
+        let program = std::env::current_exe()
+            .map_err(|error| Failure::failed("This program does not find itself.").why(error))?;
+        let text = render(&program, data, passphrase);
+        let own = Path::new(OWN_UNIT);
+        match std::fs::read_to_string(own) {
+            Ok(existing) if existing == text => return Ok(Unit { text: None }),
+            Ok(_) => {
+                return Err(Failure::failed(format_args!(
+                    "{OWN_UNIT} is there already and differs."
+                ))
+                .why("Nothing is ever overwritten.")
+                .next("Remove it, or use `jit-ssh-ca init` and a unit of your own."));
+            }
+            Err(_) => {}
+        }
+        let packaged = PACKAGED_UNITS
+            .iter()
+            .any(|path| std::fs::read_to_string(path).is_ok_and(|unit| unit == text));
+        Ok(Unit {
+            text: (!packaged).then_some(text),
+        })
+    }
+
+    /// The user, the folder's owner, the unit.
+    pub(super) fn install(&self, unit: &Unit, data: &Path) -> Result<(), Failure> {
+        if user().is_none() {
+            run(Command::new("useradd").args([
+                "--system",
+                "--user-group",
+                "--no-create-home",
+                "--home-dir",
+                "/nonexistent",
+                "--shell",
+                "/usr/sbin/nologin",
+                USER,
+            ]))?;
+        }
+        let (uid, gid) = user().ok_or_else(|| {
+            Failure::failed(format_args!("The user {USER} cannot be made.")).next(format_args!(
+                "Make it: useradd --system --user-group {USER}"
+            ))
+        })?;
+        folder::give_to(data, uid, gid).map_err(|error| {
+            Failure::failed(format_args!(
+                "{} cannot be given to {USER}.",
+                data.display()
+            ))
+            .why(error)
+        })?;
+        if let Some(text) = &unit.text {
+            folder::new_file(Path::new(OWN_UNIT), text.as_bytes(), 0o644).map_err(|error| {
+                Failure::failed(format_args!("{OWN_UNIT} cannot be written.")).why(error)
+            })?;
+        }
+        run(Command::new("systemctl").arg("daemon-reload"))
+    }
+
+    /// Enables and starts the unit; it is ready when this returns (Type=notify).
+    pub(super) fn start(&self) -> Result<(), Failure> {
+        run(Command::new("systemctl").args(["enable", "--now", "--quiet", "jit-ssh-ca.service"]))
+            .map_err(|failure| failure.next("Its log says why: journalctl -u jit-ssh-ca -n 20"))
+    }
+}
+
+/// The packaged unit with this machine's paths.
+fn render(program: &Path, data: &Path, passphrase: &Path) -> String {
+    include_str!("../../../units/jit-ssh-ca.service")
+        .replace("/usr/bin/jit-ssh-ca", &program.display().to_string())
+        .replace("/var/lib/jit-ssh-ca", &data.display().to_string())
+        .replace(PASSPHRASE, &passphrase.display().to_string())
+}
+
+/// User and group id.
+fn user() -> Option<(u32, u32)> {
+    let id = |flag: &str| -> Option<u32> {
+        let output = Command::new("id").args([flag, USER]).output().ok()?;
+        String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+    };
+    Some((id("-u")?, id("-g")?))
+}
+
+fn run(command: &mut Command) -> Result<(), Failure> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command
+        .output()
+        .map_err(|error| Failure::failed(format_args!("`{name}` cannot be run.")).why(error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Failure::failed(format_args!("`{name}` failed."))
+        .why(String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+const USER: &str = "jit-ssh-ca";
+const OWN_UNIT: &str = "/etc/systemd/system/jit-ssh-ca.service";
+const PACKAGED_UNITS: [&str; 2] = [
+    "/usr/lib/systemd/system/jit-ssh-ca.service",
+    "/lib/systemd/system/jit-ssh-ca.service",
+];
+
+/// Where the unit reads the passphrase.
+pub(super) const PASSPHRASE: &str = "/etc/jit-ssh-ca/passphrase";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_names_this_machine_s_paths_and_no_others() {
+        let unit = render(
+            Path::new("/opt/bin/jit-ssh-ca"),
+            Path::new("/srv/ca"),
+            Path::new("/root/secret"),
+        );
+        assert!(unit.contains("ExecStart=/opt/bin/jit-ssh-ca serve --data /srv/ca\n"));
+        assert!(unit.contains("LoadCredential=passphrase:/root/secret\n"));
+        assert!(unit.contains("ReadWritePaths=/srv/ca\n"));
+        assert!(!unit.contains("/var/lib") && !unit.contains("/usr/bin"));
+    }
+}

@@ -1,0 +1,122 @@
+//! The command line as people meet it: every `--help` and the errors that need no CA.
+
+use clap::CommandFactory as _;
+use jit_ssh_terminal::Captured;
+
+use super::*;
+
+/// Runs a command as `main` does, without a process.
+pub(super) fn run_captured(arguments: &[&str]) -> (Result<(), Failure>, Captured) {
+    let cli = Cli::try_parse_from([&["jit-ssh-ca"], arguments].concat()).unwrap();
+    let (mut terminal, captured) = Terminal::captured(cli.global.json);
+    (run(cli, &mut terminal), captured)
+}
+
+#[test]
+fn every_help_is_what_was_last_looked_at() {
+    let mut text = String::new();
+    collect(Cli::command(), "jit-ssh-ca", &mut text);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/help.txt");
+    if std::env::var_os("UPDATE").is_some() {
+        init::folder::replace_file(path.as_ref(), text.as_bytes(), 0o644).unwrap();
+    }
+    let seen = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        text == seen,
+        "help.txt differs; look at it after UPDATE=1, then check it in"
+    );
+}
+
+fn collect(command: clap::Command, name: &str, text: &mut String) {
+    let mut command = command.bin_name(name).term_width(100);
+    text.push_str(&format!(
+        "$ {name} --help\n{}\n",
+        command.render_long_help()
+    ));
+    for child in command.get_subcommands() {
+        collect(child.clone(), &format!("{name} {}", child.get_name()), text);
+    }
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn an_admin_command_without_a_ca_says_how_to_start_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("none").display().to_string();
+    for command in [
+        vec!["login", "list"],
+        vec!["login", "end", "abc"],
+        vec!["audit", "list"],
+        vec!["policy", "show"],
+        vec!["policy", "explain", "--group", "Ops"],
+        vec!["backup", "/nowhere/backup"],
+    ] {
+        let arguments = [&["--data", data.as_str()], command.as_slice()].concat();
+        let failure = run_captured(&arguments).0.unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            format!(
+                "error: No CA serves {data} on this machine.\n  \
+                 next: Start it: `systemctl start jit-ssh-ca`, or `jit-ssh-ca serve`.\n  \
+                 next: For a CA on another machine: `--ca https://ca.example.com`."
+            )
+        );
+        assert_eq!(failure.exit(), Exit::Unreachable);
+    }
+}
+
+#[test]
+fn a_login_that_is_no_identifier_never_reaches_a_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("admin.sock")).unwrap();
+    let data = folder.path().display().to_string();
+    for wrong in ["../policy", "A", "a/b", "a%2f", "é"] {
+        let failure = run_captured(&["--data", &data, "login", "end", wrong])
+            .0
+            .unwrap_err();
+        assert_eq!(failure.exit(), Exit::Usage, "{wrong}");
+    }
+}
+
+#[test]
+fn a_backup_over_a_file_that_is_there_is_refused() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let failure = run_captured(&["backup", &file.path().display().to_string()])
+        .0
+        .unwrap_err();
+    assert!(failure.to_string().contains("nothing is overwritten"));
+}
+
+#[test]
+fn policy_check_says_every_fault_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.toml");
+    init::folder::new_file(&path, b"ordr = []\n[roles.x]\naccounts = []\n", 0o600).unwrap();
+    let failure = run_captured(&["policy", "check", &path.display().to_string()])
+        .0
+        .unwrap_err();
+    assert_eq!(failure.exit(), Exit::Usage);
+    let text = failure.to_string();
+    assert!(text.contains("policy.toml:1:"), "{text}");
+}
+
+#[test]
+fn policy_explain_answers_from_a_bare_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.toml");
+    let policy = crate::policy::example("https://idp.example.com", &[]);
+    init::folder::new_file(&path, policy.as_bytes(), 0o600).unwrap();
+    let path = path.display().to_string();
+    let (result, captured) = run_captured(&["policy", "explain", "--group", "Ops", &path]);
+    result.unwrap();
+    let out = captured.out();
+    assert!(out.contains("production-observer  yes"), "{out}");
+    assert!(out.contains("production-admin     no"), "{out}");
+    let (result, captured) = run_captured(&["--json", "policy", "check", &path]);
+    result.unwrap();
+    assert!(captured.out().contains("\"tests\":3"), "{}", captured.out());
+}
