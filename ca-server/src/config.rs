@@ -161,7 +161,7 @@ impl Config {
         let mut keys = Vec::new();
         let mut changed = |same: bool, key| {
             if !same {
-                keys.push(key)
+                keys.push(key);
             }
         };
         changed(self.name == new.name, "name");

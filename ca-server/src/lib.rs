@@ -21,6 +21,12 @@ pub mod secret;
 
 pub mod config;
 
+pub mod server;
+
+mod issue;
+
+pub mod http;
+
 pub mod identity;
 
 pub mod policy;
@@ -34,5 +40,9 @@ pub mod ledger;
 pub mod store;
 
 pub mod login;
+
+pub mod web;
+
+mod metrics;
 
 pub mod cli;

@@ -163,6 +163,11 @@ impl Keyring {
         Ok(())
     }
 
+    /// Signs what is recorded, and nothing else (invariant 1).
+    pub fn sign(&self, recorded: crate::ledger::Recorded) -> Result<Issued, SignerError> {
+        self.sign_recorded(recorded.into_certificate())
+    }
+
     /// Looks at the bytes once more, signs exactly them, and puts the line together.
     fn sign_recorded(&self, certificate: CertificateToSign) -> Result<Issued, SignerError> {
         let bytes = certificate.to_be_signed();

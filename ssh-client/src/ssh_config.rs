@@ -230,3 +230,7 @@ pub(crate) fn diff(before: &str, after: &str) -> String {
     }
     text
 }
+
+#[cfg(unix)]
+#[cfg(test)]
+pub(crate) mod tests;

@@ -97,6 +97,8 @@ section! {
         /// Addresses (or networks) of proxies whose `X-Forwarded-For` is believed. From all
         /// others the header is ignored.
         trusted_proxies: Vec<String> = Vec::new(), Reload;
+        /// Addresses and networks that may read `/metrics`.
+        metrics_from: Vec<String> = vec!["127.0.0.1".to_owned(), "::1".to_owned()], Reload;
     }
 }
 

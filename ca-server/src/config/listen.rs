@@ -15,6 +15,8 @@ pub struct Listen {
     pub tls: Tls,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<Cidr>,
+    /// Who may read metrics.
+    pub metrics_from: Vec<Cidr>,
 }
 
 /// TLS or not.
@@ -32,7 +34,7 @@ pub enum Tls {
 }
 
 /// An address or a network.
-fn proxy(text: &str) -> Option<Cidr> {
+fn network(text: &str) -> Option<Cidr> {
     match text.parse::<IpAddr>() {
         Ok(address) if address.is_ipv4() => Cidr::new(&format!("{text}/32")).ok(),
         Ok(_) => Cidr::new(&format!("{text}/128")).ok(),
@@ -69,27 +71,34 @@ pub(super) fn check(listen: &file::Listen, wrong: &mut Wrong<'_>) -> Listen {
              plain_http_beyond_loopback = true",
         );
     }
-    let mut trusted_proxies = Vec::new();
-    for (index, text) in listen.trusted_proxies.iter().enumerate() {
-        match proxy(text) {
-            Some(network) => trusted_proxies.push(network),
-            None => wrong.at(
-                &["listen", "trusted_proxies", &index.to_string()],
-                format!("`{text}` is not the address or network of a proxy"),
-                "write \"10.0.0.7\" or \"10.0.0.0/24\" (no bits behind the prefix, never /0)",
-            ),
-        }
-    }
+    let trusted_proxies = networks("trusted_proxies", &listen.trusted_proxies, wrong);
+    let metrics_from = networks("metrics_from", &listen.metrics_from, wrong);
     Listen {
         address,
         tls,
         trusted_proxies,
+        metrics_from,
     }
+}
+
+fn networks(key: &str, texts: &[String], wrong: &mut Wrong<'_>) -> Vec<Cidr> {
+    let mut networks = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        match network(text) {
+            Some(network) => networks.push(network),
+            None => wrong.at(
+                &["listen", key, &index.to_string()],
+                format!("`{text}` is no address or network"),
+                "write \"10.0.0.7\" or \"10.0.0.0/24\" (no bits behind the prefix, never /0)",
+            ),
+        }
+    }
+    networks
 }
 
 #[cfg(test)]
 mod tests {
-    use super::proxy;
+    use super::network;
 
     #[test]
     fn the_whole_world_and_sloppy_networks_are_no_proxies() {
@@ -103,10 +112,10 @@ mod tests {
             "",
             "a/8",
         ] {
-            assert_eq!(proxy(text), None, "{text}");
+            assert_eq!(network(text), None, "{text}");
         }
         for text in ["10.0.0.7", "10.0.0.0/24", "2001:db8::1", "2001:db8::/32"] {
-            assert!(proxy(text).is_some(), "{text}");
+            assert!(network(text).is_some(), "{text}");
         }
     }
 }

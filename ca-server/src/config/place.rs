@@ -27,7 +27,7 @@ impl<'a> Places<'a> {
                 DeValue::Array(array) => step
                     .parse::<usize>()
                     .ok()
-                    .and_then(|index| array.iter().nth(index)),
+                    .and_then(|index| array.get(index)),
                 _ => None,
             };
             match inner {

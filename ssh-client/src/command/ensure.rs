@@ -419,4 +419,105 @@ mod tests {
         assert_eq!(pick_role(&roles, &asked("admin", None)), Some("admin"));
         assert_eq!(pick_role(&roles, &asked("git", None)), None);
     }
+
+    /// A login whose key is in a file, with a certificate for the role that opens `observer`.
+    #[cfg(unix)]
+    fn signed_in(at: &std::path::Path, validity: &str) -> (CaFiles, LoginState) {
+        use crate::certificate::tests::keygen;
+        let files = Home::at(at).ca("ca").unwrap();
+        let _lock = files.lock().unwrap();
+        let key = files.key();
+        let key = key.to_str().unwrap();
+        keygen(at, &["-q", "-t", "ed25519", "-N", "", "-f", "ca"]);
+        keygen(at, &["-q", "-t", "ed25519", "-N", "", "-f", key]);
+        let public = files.public_key();
+        let id = [
+            "-s",
+            "ca",
+            "-I",
+            "ca/login=x/role=role-observer",
+            "-n",
+            "role:x",
+        ];
+        let rest = ["-V", validity, public.to_str().unwrap()];
+        keygen(at, &[&["-q"], &id[..], &rest].concat());
+        let certificate = state::read_to_string(&files.stable_certificate());
+        let certificate = certificate.unwrap().unwrap();
+        let role = files.role_certificate("role-observer").unwrap();
+        state::place(&role, &certificate).unwrap();
+        let mut login = crate::ssh_config::tests::login(&["*.example.com"], &["observer"]);
+        login.public_key = state::read_to_string(&public).unwrap().unwrap();
+        (files, login)
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_certificate_is_ready_for_every_host_of_its_account_and_for_nothing_else() {
+        let base = tempfile::tempdir().unwrap();
+        let (files, login) = signed_in(base.path(), "-1m:+10m");
+        let now = jit_ssh_connect::now();
+        let asked = |host: &str, account| Asked {
+            host: host.into(),
+            account,
+            role: None,
+        };
+        for host in ["db01.example.com", "10.1.2.3", "db01.example.com"] {
+            assert!(
+                is_ready(&files, &login, &asked(host, "observer"), now),
+                "{host}"
+            );
+            assert!(files.certificate("observer", host).unwrap().exists());
+        }
+        assert!(!is_ready(&files, &login, &asked("db01", "admin"), now));
+        assert!(!is_ready(&files, &login, &asked("../x", "observer"), now));
+        assert!(!is_ready(
+            &files,
+            &login,
+            &asked("db01", "observer"),
+            now + 595
+        ));
+        let mut behind = login.clone();
+        behind.skew = 3600;
+        assert!(!is_ready(&files, &behind, &asked("db01", "observer"), now));
+        let mut over = login.clone();
+        over.login.ends = now;
+        assert!(!is_ready(&files, &over, &asked("db01", "observer"), now));
+        let mut ended = login.clone();
+        ended.login.ended = Some(now);
+        assert!(!is_ready(&files, &ended, &asked("db01", "observer"), now));
+        let mut other_key = login.clone();
+        other_key.public_key = "ssh-ed25519 AAAA".into();
+        assert!(!is_ready(
+            &files,
+            &other_key,
+            &asked("db01", "observer"),
+            now
+        ));
+        state::remove(&files.key()).unwrap();
+        assert!(!is_ready(&files, &login, &asked("db01", "observer"), now));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_emptied_agent_makes_a_certificate_useless() {
+        let real = crate::agent::tests::RealAgent::start();
+        let base = tempfile::tempdir().unwrap();
+        let (files, mut login) = signed_in(base.path(), "-1m:+10m");
+        let address = real.address();
+        login.key = KeyPlace::Agent { address };
+        let asked = Asked {
+            host: "db01".into(),
+            account: "observer",
+            role: None,
+        };
+        let now = jit_ssh_connect::now();
+        assert!(!is_ready(&files, &login, &asked, now));
+        let key = state::read_to_string(&files.key()).unwrap().unwrap();
+        let key = ssh_key::PrivateKey::from_openssh(key).unwrap();
+        let mut agent = Agent::at(&real.address()).unwrap();
+        agent.add(&key, "x", 60).unwrap();
+        assert!(is_ready(&files, &login, &asked, now));
+        agent.remove(key.public_key()).unwrap();
+        assert!(!is_ready(&files, &login, &asked, now));
+    }
 }

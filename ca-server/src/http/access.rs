@@ -1,0 +1,238 @@
+//! Who may call which route: one table, and no other way in (A85).
+//!
+//! A request is compared with the table byte by byte: `//`, `%2e`, a trailing slash or a letter in
+//! another case is another path, and another path is nothing. A route that is not here does not
+//! exist, and `routes.rs` must have an arm for each one that is, or nothing compiles.
+
+use http::Method;
+
+use crate::policy::Right;
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Everybody: it says nothing that is not public, and changes nothing.
+    Anyone,
+    /// Whoever watches the CA: loopback, the admin socket, `listen.metrics_from`.
+    Watcher,
+    /// Whoever proves to hold a key; what the key is worth is for the route to find out.
+    KeyProof,
+    /// A proof by the key of a live login.
+    LoginProof,
+    /// The same, and a right that the policy gives to the person; or the admin socket.
+    Right(Right),
+    /// The data folder's owner, over the Unix socket.
+    SocketOnly,
+}
+
+macro_rules! routes {
+    ($($(#[$doc:meta])* $name:ident = $method:ident $path:literal, $who:expr;)+) => {
+        /// Every route.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Route { $($(#[$doc])* $name,)+ }
+
+        impl Route {
+            /// All of them.
+            pub const ALL: &'static [Route] = &[$(Route::$name,)+];
+
+            /// Its method.
+            pub fn method(self) -> Method {
+                match self { $(Route::$name => Method::$method,)+ }
+            }
+
+            /// Its path; `{id}` stands for one identifier.
+            pub fn path(self) -> &'static str {
+                match self { $(Route::$name => $path,)+ }
+            }
+
+            /// Who may call it.
+            pub fn who(self) -> Who {
+                match self { $(Route::$name => $who,)+ }
+            }
+        }
+    };
+}
+
+routes! {
+    /// The CA as it introduces itself.
+    Discovery = GET "/.well-known/jit-ssh", Who::Anyone;
+    /// CA keys for `TrustedUserCAKeys`.
+    TrustUserCa = GET "/v1/trust/user-ca", Who::Anyone;
+    /// The exchange.
+    Certificates = POST "/v1/certificates", Who::KeyProof;
+    /// My login.
+    OwnLogin = GET "/v1/logins/self", Who::LoginProof;
+    /// Ends my login.
+    EndOwnLogin = DELETE "/v1/logins/self", Who::LoginProof;
+    /// Announces a sign-in on another machine.
+    SignIns = POST "/v1/sign-ins", Who::KeyProof;
+    /// Where that sign-in arrives.
+    SignInPage = GET "/sign-in", Who::Anyone;
+    /// What I may have.
+    Roles = GET "/v1/roles", Who::LoginProof;
+    /// The ledger's records.
+    Audit = GET "/v1/admin/audit", Who::Right(Right::Audit);
+    /// Everybody's logins.
+    Logins = GET "/v1/admin/logins", Who::Right(Right::Logins);
+    /// Ends somebody's login.
+    EndLogin = DELETE "/v1/admin/logins/{id}", Who::Right(Right::Logins);
+    /// The policy in force.
+    Policy = GET "/v1/admin/policy", Who::Right(Right::Policy);
+    /// What it says of a person.
+    Explain = POST "/v1/admin/policy/explain", Who::Right(Right::Policy);
+    /// The key set.
+    Keys = GET "/v1/admin/keys", Who::Right(Right::Keys);
+    /// Writes a backup on the CA's machine.
+    Backup = POST "/v1/admin/backup", Who::SocketOnly;
+    /// The process lives.
+    Health = GET "/healthz", Who::Anyone;
+    /// The CA can issue.
+    Ready = GET "/readyz", Who::Anyone;
+    /// Prometheus.
+    Metrics = GET "/metrics", Who::Watcher;
+}
+
+/// What a path and a method mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// A route, with the identifier in its path.
+    Route(Route, Option<&'a str>),
+    /// The path has other methods: these.
+    OtherMethods(&'static str),
+    /// No such path.
+    Nothing,
+}
+
+impl Route {
+    /// The identifier in `path`, if it is this route's path.
+    fn fits(self, path: &str) -> Option<Option<&str>> {
+        match self.path().split_once("{id}") {
+            None => (path == self.path()).then_some(None),
+            Some((before, after)) => {
+                let id = path.strip_prefix(before)?.strip_suffix(after)?;
+                is_id(id).then_some(Some(id))
+            }
+        }
+    }
+}
+
+/// Finds the route of a request, by its raw path.
+pub fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
+    let mut other = None;
+    for route in Route::ALL {
+        if let Some(id) = route.fits(path) {
+            if route.method() == *method {
+                return Found::Route(*route, id);
+            }
+            other = Some(*route);
+        }
+    }
+    match other {
+        None => Found::Nothing,
+        Some(route) => Found::OtherMethods(allowed(route.path())),
+    }
+}
+
+/// `Allow` of a path.
+fn allowed(path: &str) -> &'static str {
+    let has = |method: Method| {
+        Route::ALL
+            .iter()
+            .any(|route| route.path() == path && route.method() == method)
+    };
+    match (has(Method::GET), has(Method::POST), has(Method::DELETE)) {
+        (true, _, true) => "GET, DELETE",
+        (_, true, _) => "POST",
+        (_, _, true) => "DELETE",
+        _ => "GET",
+    }
+}
+
+/// Identifiers in paths: lower-case letters and digits.
+fn is_id(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=64).contains(&text.len()) && text.bytes().all(legal)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::{Found, Route, Who, find};
+
+    #[test]
+    fn every_route_is_found_by_its_own_path_and_method() {
+        for route in Route::ALL {
+            let path = route.path().replace("{id}", "abc234");
+            let Found::Route(found, id) = find(&route.method(), &path) else {
+                panic!("{path}");
+            };
+            assert_eq!(found, *route);
+            assert_eq!(id.is_some(), route.path().contains("{id}"));
+        }
+    }
+
+    #[test]
+    fn a_path_written_another_way_is_nothing() {
+        for route in Route::ALL {
+            let path = route.path().replace("{id}", "abc234");
+            let variants = [
+                format!("{path}/"),
+                format!("/{path}"),
+                format!("{path}%20"),
+                format!("{path};x"),
+                format!("{path}.json"),
+                format!("/.{path}"),
+                format!("/v1/..{path}"),
+                path.replacen('/', "//", 2),
+                path.replace("v1", "V1").replace("healthz", "Healthz"),
+                path.replace('-', "%2d").replace('m', "%6d"),
+                path.replacen("/", "/%2e/", 1),
+                path.to_uppercase(),
+            ];
+            for variant in variants.iter().filter(|variant| **variant != path) {
+                assert_eq!(find(&route.method(), variant), Found::Nothing, "{variant}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_methods_are_told_and_do_nothing() {
+        let found = find(&Method::POST, "/v1/logins/self");
+        assert_eq!(found, Found::OtherMethods("GET, DELETE"));
+        assert_eq!(find(&Method::HEAD, "/healthz"), Found::OtherMethods("GET"));
+        assert_eq!(
+            find(&Method::GET, "/v1/certificates"),
+            Found::OtherMethods("POST")
+        );
+    }
+
+    /// The expectation, written down a second time: a new route must be decided here too.
+    #[test]
+    fn what_is_open_to_everybody_is_exactly_this() {
+        let open: Vec<&str> = Route::ALL
+            .iter()
+            .filter(|route| route.who() == Who::Anyone)
+            .map(|route| route.path())
+            .collect();
+        assert_eq!(
+            open,
+            [
+                "/.well-known/jit-ssh",
+                "/v1/trust/user-ca",
+                "/sign-in",
+                "/healthz",
+                "/readyz"
+            ]
+        );
+        for route in Route::ALL
+            .iter()
+            .filter(|route| route.path().contains("/admin/"))
+        {
+            assert!(
+                matches!(route.who(), Who::Right(_) | Who::SocketOnly),
+                "{route:?}"
+            );
+        }
+    }
+}

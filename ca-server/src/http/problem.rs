@@ -1,0 +1,297 @@
+//! Every refusal as a problem document (RFC 9457). The one place that knows which error is which
+//! status: a fixed text for the person, the cause for the log alone.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use http::{Response, header};
+use jit_ssh_api::problem::{CONTENT_TYPE, Expected, Kind, Problem, TYPE_PREFIX};
+
+use crate::certificate::CertificateError;
+use crate::http::{Answer, Body};
+use crate::identity::IdentityError;
+use crate::issue::IssueError;
+use crate::ledger::LedgerError;
+use crate::login::LoginError;
+use crate::policy::Refusal;
+
+/// A refusal on its way out.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    detail: Cow<'static, str>,
+    next: Cow<'static, str>,
+    more: Box<More>,
+}
+
+/// What only some refusals have.
+#[derive(Debug, Default)]
+struct More {
+    cause: Option<String>,
+    rule: Option<String>,
+    time: Option<u64>,
+    retry_after: Option<u64>,
+    expected: Option<Expected>,
+}
+
+impl Failure {
+    /// With what happened and what to do, both for a person.
+    pub(crate) fn new(
+        kind: Kind,
+        detail: impl Into<Cow<'static, str>>,
+        next: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Failure {
+            kind,
+            detail: detail.into(),
+            next: next.into(),
+            more: Box::default(),
+        }
+    }
+
+    /// A fault of ours: nothing of it leaves but the request id.
+    pub(crate) fn internal(cause: impl Display) -> Self {
+        Failure::new(
+            Kind::Internal,
+            "Something went wrong inside the CA.",
+            "Tell the people who run the CA, with the request id.",
+        )
+        .cause(cause)
+    }
+
+    /// The CA cannot issue now.
+    pub(crate) fn unavailable(detail: &'static str, cause: impl Display) -> Self {
+        Failure::new(
+            Kind::Unavailable,
+            detail,
+            "Try again in a few seconds; if it stays, tell the people who run the CA.",
+        )
+        .retry_after(5)
+        .cause(cause)
+    }
+
+    /// What the log says beside it.
+    pub(crate) fn cause(mut self, cause: impl Display) -> Self {
+        self.more.cause = Some(cause.to_string());
+        self
+    }
+
+    pub(crate) fn rule(mut self, rule: &str) -> Self {
+        self.more.rule = Some(rule.to_owned());
+        self
+    }
+
+    pub(crate) fn time(mut self, seconds: u64) -> Self {
+        self.more.time = Some(seconds);
+        self
+    }
+
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
+        self.more.retry_after = Some(seconds);
+        self
+    }
+
+    pub(crate) fn expected(mut self, name: &str, epoch: u64) -> Self {
+        self.more.expected = Some(Expected {
+            name: name.to_owned(),
+            epoch,
+        });
+        self
+    }
+
+    /// Which refusal.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// For the log.
+    pub(crate) fn logged(&self) -> &str {
+        self.more.cause.as_deref().unwrap_or(&self.detail)
+    }
+
+    /// As it goes out.
+    pub(crate) fn answer(self, request_id: &str) -> Answer {
+        let status = self.kind.status();
+        let mut response = Response::builder().status(status);
+        response = response.header(header::CONTENT_TYPE, CONTENT_TYPE);
+        if status == 401 {
+            response = response.header(header::WWW_AUTHENTICATE, jit_ssh_api::proof::SCHEME);
+        }
+        if let Some(seconds) = self.more.retry_after {
+            response = response.header(header::RETRY_AFTER, seconds);
+        }
+        let problem = Problem {
+            type_uri: format!("{TYPE_PREFIX}{}", self.kind.name()),
+            title: self.kind.title().to_owned(),
+            status,
+            detail: self.detail.into_owned(),
+            next: self.next.into_owned(),
+            request_id: request_id.to_owned(),
+            rule: self.more.rule,
+            time: self.more.time,
+            retry_after: self.more.retry_after,
+            expected: self.more.expected,
+        };
+        // Strings, numbers and a fixed set of members: it always serialises.
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        response.body(Body::from(body)).unwrap_or_default()
+    }
+}
+
+impl From<IssueError> for Failure {
+    fn from(error: IssueError) -> Self {
+        match error {
+            IssueError::Request(what) => {
+                Failure::new(Kind::BadRequest, format!("{what}."), "See docs/api.md.")
+            }
+            IssueError::NamedKey(error) => Failure::new(
+                Kind::KeyRefused,
+                format!("The key to certify is not accepted: {error}."),
+                "Use another key, or none: then the login key is certified.",
+            ),
+            IssueError::NamedKeyProof => Failure::new(
+                Kind::KeyRefused,
+                "The key to certify did not sign the nonce of the binding.",
+                "Sign it with ssh-keygen -Y sign -n jit-ssh-named-key@v1; touch a security key.",
+            ),
+            IssueError::Identity(error) => error.into(),
+            IssueError::Login(error) => error.into(),
+            IssueError::IssuerGone { issuer } => Failure::new(
+                Kind::LoginEnded,
+                format!("This CA no longer takes sign-ins from {issuer} with that client."),
+                "Sign in again: jit-ssh login.",
+            ),
+            IssueError::Stale { outage: false, .. } => Failure::new(
+                Kind::IdentityStale,
+                "What the CA knows of you is too old to decide on.",
+                "Send a refreshed ID token, or sign in again: jit-ssh login.",
+            ),
+            IssueError::Stale { outage: true, .. } => Failure::new(
+                Kind::IssuerUnavailable,
+                "What the CA knows of you is too old, and the identity provider cannot be reached.",
+                "Wait until the identity provider is back; certificates that you hold stay valid.",
+            )
+            .retry_after(30),
+            IssueError::TooMany { wait } => Failure::new(
+                Kind::TooMany,
+                "You asked for too many certificates in a minute.",
+                "Wait a little; one certificate serves many connections.",
+            )
+            .retry_after(wait),
+            IssueError::Refused(refusal) => {
+                let Refusal {
+                    rule, reason, help, ..
+                } = *refusal;
+                Failure::new(Kind::Refused, reason, help).rule(rule)
+            }
+            IssueError::Certificate(CertificateError::LoginOver { .. }) => LoginError::Ended.into(),
+            IssueError::Certificate(error) => Failure::internal(format!("certificate: {error}")),
+            IssueError::Ledger(error) => error.into(),
+            IssueError::Signer(error) => Failure::internal(format!("signer: {error}")),
+        }
+    }
+}
+
+impl From<IdentityError> for Failure {
+    fn from(error: IdentityError) -> Self {
+        let detail = format!("{}.", capital(&error.to_string()));
+        match error {
+            IdentityError::Unavailable { cause, .. } => Failure::new(
+                Kind::IssuerUnavailable,
+                detail,
+                "Try again in a minute; certificates that you hold stay valid.",
+            )
+            .retry_after(30)
+            .cause(cause),
+            _ => Failure::new(Kind::TokenRefused, detail, "Sign in again: jit-ssh login."),
+        }
+    }
+}
+
+impl From<LoginError> for Failure {
+    fn from(error: LoginError) -> Self {
+        const AGAIN: &str = "Sign in: jit-ssh login.";
+        match error {
+            LoginError::Ended => Failure::new(
+                Kind::LoginEnded,
+                "There is no live login for this key.",
+                AGAIN,
+            ),
+            LoginError::EarlierEpoch => Failure::new(
+                Kind::TokenRefused,
+                "The ID token is from before this CA was restored.",
+                "Sign in again: jit-ssh login.",
+            ),
+            LoginError::NotNewer => Failure::new(
+                Kind::TokenRefused,
+                "The refreshed ID token is not this login's, or not newer than the last one.",
+                AGAIN,
+            ),
+            LoginError::Unknown(id) => Failure::new(
+                Kind::NotFound,
+                format!("There is no login {id}."),
+                "`jit-ssh-ca login list` shows them all.",
+            ),
+            LoginError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        let cause = with_sources(&error);
+        match error {
+            LedgerError::LoginEnded => LoginError::Ended.into(),
+            LedgerError::LoginChanged => Failure::new(
+                Kind::Conflict,
+                "Another request of yours was first, with a newer ID token.",
+                "Ask again, without the token.",
+            ),
+            LedgerError::TokenUsed => Failure::new(
+                Kind::TokenRefused,
+                "This ID token opened a login for another key.",
+                "Sign in again: jit-ssh login.",
+            ),
+            LedgerError::KeyInUse => Failure::new(
+                Kind::Conflict,
+                "Another person is signed in with this key.",
+                "Use a key of your own; the other login must end first.",
+            ),
+            LedgerError::NameTaken { kind, name } => Failure::new(
+                Kind::TokenRefused,
+                format!("The {kind} {name:?} belongs to another person of this issuer."),
+                "Tell the people who run the CA: they can free the name.",
+            ),
+            LedgerError::Overloaded => {
+                Failure::unavailable("The CA has too much to write at the moment.", cause)
+            }
+            LedgerError::DiskFull => Failure::unavailable(
+                "The CA's disk is full: nothing is issued that could not be recorded.",
+                cause,
+            ),
+            LedgerError::Stopped | LedgerError::Store(_) => {
+                Failure::unavailable("The CA's ledger does not write: nothing is issued.", cause)
+            }
+            LedgerError::SerialTaken | LedgerError::Leaf(_) => Failure::internal(cause),
+        }
+    }
+}
+
+/// An error and what it came from, for the log.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}

@@ -1,0 +1,80 @@
+//! How often one caller may come: the generic cell rate algorithm, one number a caller. A minute's
+//! worth may come at once; after that at the steady rate. Nobody can fill the memory: the table has
+//! a size, and when it is full, callers that owe nothing are forgotten first.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, PoisonError};
+
+use crate::time::Timestamp;
+
+/// A limit by key. The number is when the caller's debt is paid, in microseconds since 1970.
+#[derive(Debug)]
+pub(crate) struct Rate<K> {
+    paid: Mutex<HashMap<K, u64>>,
+}
+
+impl<K: Eq + Hash> Rate<K> {
+    pub(crate) fn new() -> Self {
+        Rate {
+            paid: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Counts one; `Err` with the seconds to wait where it is too much. 0 a minute is no limit.
+    pub(crate) fn count(&self, key: K, per_minute: u32, now: Timestamp) -> Result<(), u64> {
+        if per_minute == 0 {
+            return Ok(());
+        }
+        let now = now.millis().saturating_mul(1000);
+        let cost = MINUTE / u64::from(per_minute);
+        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
+        if paid.len() >= MAX_KEYS && !paid.contains_key(&key) {
+            paid.retain(|_, until| *until > now);
+            if paid.len() >= MAX_KEYS {
+                return Err(1);
+            }
+        }
+        let until = paid.entry(key).or_insert(now);
+        let next = (*until).max(now).saturating_add(cost);
+        let over = next.saturating_sub(now.saturating_add(MINUTE));
+        if over > 0 {
+            return Err(over.div_ceil(1_000_000).max(1));
+        }
+        *until = next;
+        Ok(())
+    }
+}
+
+const MINUTE: u64 = 60_000_000;
+const MAX_KEYS: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Rate;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn a_minutes_worth_at_once_and_then_the_steady_rate() {
+        let rate = Rate::new();
+        let now = Timestamp::from_seconds(1000);
+        for _ in 0..60 {
+            rate.count("a", 60, now).unwrap();
+        }
+        assert_eq!(rate.count("a", 60, now), Err(1));
+        rate.count("b", 60, now).unwrap();
+        let later = now.plus(Duration::from_secs(1));
+        rate.count("a", 60, later).unwrap();
+        assert_eq!(rate.count("a", 60, later), Err(1));
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let rate = Rate::new();
+        for _ in 0..1000 {
+            rate.count((), 0, Timestamp::from_seconds(1)).unwrap();
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The exchange, from a proven key to a signed certificate: the one door (invariant 7). First issue,
+//! renewal with a proof alone and renewal with a refreshed token all go through [`issue`], and all of
+//! its steps ask again. Each step hands the next a type that only it can make; the numbers are those
+//! of `docs/issuing.md`.
+//!
+//! In: a key that signed this very request, and what it asks for. Out: a certificate that is in the
+//! ledger, or the first thing that stands against it. Keeps invariants 1, 4 and 7.
+
+use std::net::IpAddr;
+use std::sync::PoisonError;
+
+use jit_ssh_api::issue::{CertificateAnswer, CertificateRequest};
+use jit_ssh_api::login::Login;
+use jit_ssh_api::role::RolesAnswer;
+
+use crate::certificate::{
+    CertificateError, CertificateToSign, KeyError, LoginFacts, UserCertificate,
+};
+use crate::http::proof::ProvenKey;
+use crate::identity::{IdentityError, Issuer, Reachability};
+use crate::ledger::{Context, LedgerError, Recorded, Refused, RefusedTo};
+use crate::login::{LiveLogin, LoginError};
+use crate::policy::{Ask, Grant, Refusal, RoleName};
+use crate::server::state::{Snapshot, State};
+use crate::signer::{Issued, SignerError};
+use crate::time::Timestamp;
+
+mod renew;
+mod user;
+
+/// Who asks for what.
+#[derive(Debug)]
+pub(crate) struct IssueInput {
+    /// The login key; it signed the request.
+    pub(crate) key: ProvenKey,
+    /// What it asks.
+    pub(crate) request: CertificateRequest,
+    /// Where the request came from.
+    pub(crate) source: Option<IpAddr>,
+    /// As the log has it.
+    pub(crate) request_id: String,
+    /// Now: one moment for all steps.
+    pub(crate) now: Timestamp,
+}
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IssueError {
+    /// The caller: the request contradicts itself.
+    #[error("{0}")]
+    Request(&'static str),
+    /// The caller: the named key.
+    #[error("the named key is not accepted: {0}")]
+    NamedKey(KeyError),
+    /// The caller: the named key did not sign the nonce.
+    #[error("the named key did not prove itself")]
+    NamedKeyProof,
+    /// The caller or the IdP: the token.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The caller: the login; or the ledger behind it.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// The caller: the issuer or the client of the login is not configured any more.
+    #[error("{issuer} is no longer trusted with sign-ins")]
+    IssuerGone {
+        /// Which.
+        issuer: Issuer,
+    },
+    /// The caller: the identity is too old.
+    #[error("the identity was fresh until {until}, in seconds since 1970")]
+    Stale {
+        /// When it ended.
+        until: u64,
+        /// The issuer cannot be reached, and the role has no grace for that, or no more.
+        outage: bool,
+    },
+    /// The caller: later.
+    #[error("too many requests of one person")]
+    TooMany {
+        /// Seconds.
+        wait: u64,
+    },
+    /// The policy: no.
+    #[error("refused by the rule {}: {}", .0.rule, .0.reason)]
+    Refused(Box<Refusal>),
+    /// Us, mostly.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The operator, mostly.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Us or the operator.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+}
+
+/// Issues one certificate, or says why not.
+pub(crate) async fn issue(
+    state: &State,
+    snapshot: &Snapshot,
+    input: IssueInput,
+) -> Result<CertificateAnswer, IssueError> {
+    let now = input.now;
+    // 1. Possession. `input.key` signed this very request; nothing else makes a `ProvenKey`.
+    one_way_in(&input.request)?;
+    // 2. Who. A token opens a login or makes one fresh; without a token the key's login is meant.
+    let login = match (&input.request.open, &input.request.refresh) {
+        (Some(open), _) => user::open(state, snapshot, &input, open).await?,
+        (None, Some(token)) => renew::with_token(state, snapshot, &input, token).await?,
+        (None, None) => state.logins.recall(input.key.hash(), now).await?,
+    };
+    // 3. Still trusted. The issuer and the client may be gone since the login began.
+    still_configured(snapshot, &login)?;
+    // 4. Not too often.
+    not_too_often(state, snapshot, &login, now)?;
+    // 5. Fresh enough to be decided on; an outage of the issuer may stretch that, by role.
+    let freshness = renew::freshness(snapshot, &login, now).await;
+    // 6. The policy decides; the request can only narrow.
+    let ask = ask(&input);
+    let grant = decide(state, snapshot, &input, &login, &ask, freshness).await?;
+    // 7. The certificate, without a signature.
+    let certificate = certificate(state, &login, &grant, now)?;
+    // 8. The record: exactly these bytes, durable, in one transaction with the opening or the
+    //    refresh of the login, and only if that login still lives there.
+    //    If we die here, the record stands for a certificate that nobody got.
+    let recorded = record(
+        state,
+        &input,
+        &login,
+        &grant,
+        certificate,
+        freshness.is_outage(),
+    )
+    .await?;
+    // 9. The signature, after a last look at the bytes. It exists in memory only: if we die here, a
+    //    client that asks again gets another certificate and another record.
+    let issued = sign(state, recorded, now).await?;
+    state.metrics.issued(freshness.is_outage());
+    // 10. The answer.
+    Ok(answer(snapshot, &login, &grant, &issued, &ask, now))
+}
+
+fn one_way_in(request: &CertificateRequest) -> Result<(), IssueError> {
+    if request.open.is_some() && request.refresh.is_some() {
+        return Err(IssueError::Request(
+            "`open` and `refresh` cannot be in one request",
+        ));
+    }
+    if request.validity == Some(0) {
+        return Err(IssueError::Request(
+            "`validity` must be at least one second",
+        ));
+    }
+    Ok(())
+}
+
+fn still_configured(snapshot: &Snapshot, login: &LiveLogin) -> Result<(), IssueError> {
+    let issuer = snapshot.issuer(login.identity.issuer.as_ref());
+    if issuer.is_some_and(|issuer| issuer.client(&login.identity.client_id).is_some()) {
+        Ok(())
+    } else {
+        Err(IssueError::IssuerGone {
+            issuer: login.identity.issuer.clone(),
+        })
+    }
+}
+
+fn not_too_often(
+    state: &State,
+    snapshot: &Snapshot,
+    login: &LiveLogin,
+    now: Timestamp,
+) -> Result<(), IssueError> {
+    let limit = snapshot.config.limits.requests_per_person;
+    state
+        .people
+        .count(login.identity.person.clone(), limit, now)
+        .map_err(|wait| IssueError::TooMany { wait })
+}
+
+fn ask(input: &IssueInput) -> Ask {
+    Ask {
+        role: input.request.role.clone(),
+        account: input.request.account.clone(),
+        validity: input.request.validity.map(std::time::Duration::from_secs),
+        source: input.source,
+    }
+}
+
+/// A refusal is recorded before it is told.
+async fn decide(
+    state: &State,
+    snapshot: &Snapshot,
+    input: &IssueInput,
+    login: &LiveLogin,
+    ask: &Ask,
+    freshness: renew::Freshness,
+) -> Result<Grant, IssueError> {
+    let decision = snapshot.policy.decide(&login.identity, ask, input.now);
+    match decision {
+        Ok(grant) => {
+            freshness.suffices(grant.outage_grace(), input.now)?;
+            Ok(grant)
+        }
+        // Old groups refuse nobody for good: a fresh token first.
+        Err(_) if !freshness.is_fresh() => Err(freshness.stale()),
+        Err(refusal) => {
+            let refused = Refused {
+                to: RefusedTo::Login(login),
+                rule: refusal.rule,
+                role: refusal.role.as_ref().map(RoleName::as_str),
+                reason: &refusal.reason,
+                asked: serde_json::json!({
+                    "account": ask.account,
+                    "role": ask.role,
+                    "validity": input.request.validity,
+                }),
+                policy: snapshot.policy.digest(),
+                request: &input.request_id,
+                source: input.source,
+                now: input.now,
+            };
+            state.ledger.record_refused(refused).await?;
+            Err(IssueError::Refused(Box::new(refusal)))
+        }
+    }
+}
+
+fn certificate(
+    state: &State,
+    login: &LiveLogin,
+    grant: &Grant,
+    now: Timestamp,
+) -> Result<CertificateToSign, IssueError> {
+    let key =
+        crate::certificate::AcceptedKey::new(&login.certified_key).map_err(IssueError::NamedKey)?;
+    let id = login.id.to_string();
+    let name = user::name(login, grant);
+    let mut rng = state.rng.lock().unwrap_or_else(PoisonError::into_inner);
+    let certificate = CertificateToSign::user(
+        &UserCertificate {
+            grant,
+            key: &key,
+            login: LoginFacts {
+                id: &id,
+                name: &name,
+                ends: login.ends,
+            },
+            ca: state.keyring.user_ca(),
+            now,
+        },
+        &mut *rng,
+    )?;
+    Ok(certificate)
+}
+
+async fn record(
+    state: &State,
+    input: &IssueInput,
+    login: &LiveLogin,
+    grant: &Grant,
+    certificate: CertificateToSign,
+    outage: bool,
+) -> Result<Recorded, IssueError> {
+    let context = Context {
+        login: login.clone(),
+        username: grant.username().map(|name| name.as_str().to_owned()),
+        request: input.request_id.clone(),
+        source: input.source,
+        policy: grant.policy_digest().to_owned(),
+        outage,
+        now: input.now,
+    };
+    Ok(state.ledger.record(certificate, context).await?)
+}
+
+async fn sign(state: &State, recorded: Recorded, now: Timestamp) -> Result<Issued, IssueError> {
+    let (index, serial) = (recorded.index(), recorded.certificate().serial());
+    match state.keyring.sign(recorded) {
+        Ok(issued) => Ok(issued),
+        Err(error) => {
+            let reason = error.to_string();
+            state
+                .ledger
+                .record_signing_failed(index, serial, &reason, now)
+                .await?;
+            Err(error.into())
+        }
+    }
+}
+
+fn answer(
+    snapshot: &Snapshot,
+    login: &LiveLogin,
+    grant: &Grant,
+    issued: &Issued,
+    ask: &Ask,
+    now: Timestamp,
+) -> CertificateAnswer {
+    let certificate = issued.certificate();
+    CertificateAnswer {
+        certificate: issued.line().to_owned(),
+        serial: certificate.serial().to_string(),
+        key_id: certificate.key_id().to_owned(),
+        role: certificate.role().to_owned(),
+        principals: certificate.principals().to_vec(),
+        accounts: grant
+            .accounts()
+            .iter()
+            .map(|account| account.as_str().to_owned())
+            .collect(),
+        valid_after: certificate.valid_after(),
+        valid_before: certificate.valid_before(),
+        login: told(
+            snapshot,
+            login,
+            grant.username().map(|name| name.as_str().to_owned()),
+        ),
+        roles: roles(snapshot, login, ask.source, now),
+    }
+}
+
+/// All roles from one person's side, with the CA's host patterns.
+pub(crate) fn roles(
+    snapshot: &Snapshot,
+    login: &LiveLogin,
+    source: Option<IpAddr>,
+    now: Timestamp,
+) -> RolesAnswer {
+    let ask = Ask {
+        source,
+        ..Ask::default()
+    };
+    let mut roles = snapshot.policy.roles_answer(&login.identity, &ask, now);
+    roles.hosts.clone_from(&snapshot.config.hosts);
+    roles
+}
+
+/// A login as its owner sees it.
+pub(crate) fn told(snapshot: &Snapshot, login: &LiveLogin, username: Option<String>) -> Login {
+    let issuer = snapshot.issuer(login.identity.issuer.as_ref());
+    let max_age = issuer
+        .map(|issuer| issuer.identity_max_age)
+        .unwrap_or_default();
+    login.to_api(username, max_age)
+}
+
+/// Whether the issuer of a login answers.
+async fn is_unreachable(snapshot: &Snapshot, login: &LiveLogin, now: Timestamp) -> bool {
+    let issuer = login.identity.issuer.as_ref();
+    matches!(
+        snapshot.identities.reachable(issuer, now).await,
+        Reachability::Unreachable { .. }
+    )
+}

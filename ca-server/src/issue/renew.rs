@@ -1,0 +1,141 @@
+//! What a renewal has of its own: how fresh the identity is, a refreshed token, and an issuer that
+//! cannot be reached.
+
+use std::time::Duration;
+
+use jit_ssh_api::issue::RefreshedToken;
+
+use crate::identity::Refresh;
+use crate::issue::{IssueError, IssueInput, is_unreachable};
+use crate::login::LiveLogin;
+use crate::server::state::{Snapshot, State};
+use crate::time::Timestamp;
+
+/// A refreshed token ──► the same login with what the token says now.
+pub(super) async fn with_token(
+    state: &State,
+    snapshot: &Snapshot,
+    input: &IssueInput,
+    token: &RefreshedToken,
+) -> Result<LiveLogin, IssueError> {
+    let login = state.logins.recall(input.key.hash(), input.now).await?;
+    let refresh = Refresh {
+        id_token: &token.id_token,
+        access_token: token.access_token.as_deref(),
+        issuer: login.identity.issuer.as_ref(),
+        client_id: &login.identity.client_id,
+        subject: login.identity.subject.as_ref(),
+        person: &login.identity.person,
+        nonce: login.nonce.as_deref().unwrap_or_default(),
+        last_issued_at: login.last_issued_at(),
+        last_token_id: &login.last_token_id,
+    };
+    let token = snapshot
+        .identities
+        .verify_refresh(refresh, input.now)
+        .await?;
+    Ok(state
+        .logins
+        .refresh(&login, token, &input.request_id, input.now)?)
+}
+
+/// How fresh what we know of a person is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// Young enough.
+    Fresh,
+    /// Too old, and the issuer could give a newer token.
+    Stale {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Too old, and the issuer cannot be reached at all.
+    Outage {
+        /// Since when it is too old.
+        since: Timestamp,
+    },
+}
+
+/// Looks at the age of an identity; asks the issuer only when it is too old.
+pub(crate) async fn freshness(snapshot: &Snapshot, login: &LiveLogin, now: Timestamp) -> Freshness {
+    let issuer = snapshot.issuer(login.identity.issuer.as_ref());
+    let max_age = issuer
+        .map(|issuer| issuer.identity_max_age)
+        .unwrap_or_default();
+    let since = login.identity_fresh_until(max_age);
+    if now < since {
+        Freshness::Fresh
+    } else if is_unreachable(snapshot, login, now).await {
+        Freshness::Outage { since }
+    } else {
+        Freshness::Stale { since }
+    }
+}
+
+impl Freshness {
+    pub(crate) fn is_fresh(self) -> bool {
+        self == Freshness::Fresh
+    }
+
+    pub(crate) fn is_outage(self) -> bool {
+        matches!(self, Freshness::Outage { .. })
+    }
+
+    /// Fresh, or within the grace that the role has for an outage.
+    pub(crate) fn suffices(
+        self,
+        grace: Option<Duration>,
+        now: Timestamp,
+    ) -> Result<(), IssueError> {
+        match (self, grace) {
+            (Freshness::Fresh, _) => Ok(()),
+            (Freshness::Outage { since }, Some(grace)) if now < since.plus(grace) => {
+                tracing::warn!("issued on an older identity: the issuer cannot be reached");
+                Ok(())
+            }
+            _ => Err(self.stale()),
+        }
+    }
+
+    /// The refusal of an identity that is not fresh.
+    pub(crate) fn stale(self) -> IssueError {
+        match self {
+            Freshness::Outage { since } => IssueError::Stale {
+                until: since.seconds(),
+                outage: true,
+            },
+            Freshness::Stale { since } => IssueError::Stale {
+                until: since.seconds(),
+                outage: false,
+            },
+            Freshness::Fresh => IssueError::Stale {
+                until: 0,
+                outage: false,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::Freshness;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn grace_counts_only_while_the_issuer_cannot_be_reached_and_not_for_ever() {
+        let since = Timestamp::from_seconds(1000);
+        let grace = Some(Duration::from_secs(60));
+        let (early, late) = (Timestamp::from_seconds(1059), Timestamp::from_seconds(1060));
+        let outage = Freshness::Outage { since };
+        assert!(outage.suffices(grace, early).is_ok());
+        assert!(outage.suffices(grace, late).is_err());
+        assert!(outage.suffices(None, early).is_err(), "off by default");
+        assert!(
+            Freshness::Stale { since }.suffices(grace, early).is_err(),
+            "it refuses, or answers"
+        );
+        assert!(Freshness::Fresh.suffices(None, late).is_ok());
+    }
+}

@@ -1,0 +1,376 @@
+//! The serving process: start, TLS, ready, graceful stop. In: a data folder. Out: a CA that answers,
+//! within a fraction of a second: what needs the network is fetched behind its back.
+//!
+//! Keeps invariant 8: without configuration, policy, ledger, keys and a signed key set there is no
+//! start; and one data folder is served by one process only.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jit_ssh_api::key_set::Purpose;
+use rand::RngCore as _;
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::config::{self, LogFormat, Tls};
+use crate::entropy;
+use crate::http::rate::Rate;
+use crate::http::replay::ReplayWindow;
+use crate::http::routes::sign_ins::SignIns;
+use crate::ledger::{Ledger, LedgerError};
+use crate::login::Logins;
+use crate::metrics::Metrics;
+use crate::secret::Secret;
+use crate::signer::key_set::{self, KeySetError, Loaded};
+use crate::signer::{Keyring, SignerError};
+use crate::store::{StoreError, StoreOptions};
+use crate::time::Clock;
+
+pub(crate) mod connections;
+pub mod lock;
+pub mod reload;
+pub(crate) mod state;
+pub mod tls;
+
+use connections::{CurrentTls, Open};
+use lock::{AdminSocket, DataLock, LockError};
+use reload::ReloadError;
+use state::{Reloaded, RequestIds, State, Trust};
+use tls::TlsError;
+
+/// Name of the ledger's database in the data folder.
+pub const LEDGER: &str = "ledger.db";
+
+/// Name of the folder of keys in the data folder.
+pub const KEYS: &str = "keys";
+
+/// What to serve.
+#[derive(Debug)]
+pub struct ServeOptions {
+    /// The data folder.
+    pub data: PathBuf,
+    /// The system's clock, or a test's.
+    pub clock: Clock,
+    /// Unlocks the user CA.
+    pub passphrase: Option<Secret<String>>,
+    /// Listens here instead of where the configuration says.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Why the CA does not start; the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Somebody else serves it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Configuration or policy.
+    #[error(transparent)]
+    Files(#[from] ReloadError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] SignerError),
+    /// The key set.
+    #[error(transparent)]
+    KeySet(#[from] KeySetError),
+    /// The key set is of other data.
+    #[error(
+        "the key set is for {found}, but this folder is {expected}: sign a new one (docs/operating.md)"
+    )]
+    OtherKeySet {
+        /// Name and epoch in the key set.
+        found: String,
+        /// Name and epoch here.
+        expected: String,
+    },
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger cannot be written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The TLS identity.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The runtime or a signal handler.
+    #[error("cannot start: {0}")]
+    System(std::io::Error),
+}
+
+/// A CA that serves. Dropping it stops it at once; [`Running::stop`] lets requests finish.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its admin socket.
+    pub admin_socket: PathBuf,
+    state: Arc<State>,
+    tls: CurrentTls,
+    stop: watch::Sender<bool>,
+    _lock: DataLock,
+}
+
+/// Starts a CA in this runtime.
+pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
+    let ServeOptions {
+        data,
+        clock,
+        passphrase,
+        listen,
+    } = options;
+    let lock = DataLock::acquire(&data)?;
+    let snapshot = reload::read(&data, None)?;
+    let keyring = Keyring::open(&data.join(KEYS), passphrase.as_ref())?;
+    drop(passphrase);
+    let key_set = signed_key_set(&data, &keyring).await?;
+    keyring.agrees_with(&key_set.set)?;
+    let store = StoreOptions {
+        reserve: snapshot.config.disk_reserve,
+        ..StoreOptions::new(data.join(LEDGER))
+    };
+    let ledger = Ledger::open(store, entropy::from_system())?;
+    of_this_ca(&key_set, &snapshot.config.name, ledger.epoch())?;
+    let now = clock.now();
+    ledger
+        .record_policy(snapshot.policy.digest(), snapshot.policy.text(), now)
+        .await?;
+    let signed = serde_json::to_string(&key_set.signed).unwrap_or_default();
+    ledger
+        .record_key_set(key_set.set.epoch, key_set.set.number, &signed, now)
+        .await?;
+    let policy_since = ledger
+        .policy_in_force()
+        .await?
+        .map_or(now, |(_, since)| since);
+
+    let tls: CurrentTls = match &snapshot.config.listen.tls {
+        Tls::None => None,
+        Tls::Files { certificate, key } => {
+            let config = tls::load(&data.join(certificate), &data.join(key))?;
+            Some(Arc::new(ArcSwap::new(config)))
+        }
+    };
+    let address = listen.unwrap_or(snapshot.config.listen.address);
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|cause| StartError::Listen { address, cause })?;
+    let address = listener
+        .local_addr()
+        .map_err(|cause| StartError::Listen { address, cause })?;
+    let socket = AdminSocket::bind(&data, &lock)?;
+    let admin_socket = socket.path.clone();
+
+    let mut rng = entropy::from_system();
+    let state = Arc::new(State {
+        trust: trust(&key_set),
+        logins: Logins::new(Arc::clone(&ledger)),
+        head_time: snapshot.config.limits.head_time,
+        snapshot: ArcSwap::from_pointee(snapshot),
+        request_ids: RequestIds::new(rng.next_u32()),
+        rng: Mutex::new(rng),
+        replay: ReplayWindow::new(),
+        peers: Rate::new(),
+        people: Rate::new(),
+        sign_ins: SignIns::default(),
+        open: Arc::new(Open::default()),
+        metrics: Metrics::new(),
+        reload: Mutex::new(Reloaded {
+            refused: None,
+            policy_since,
+        }),
+        clock,
+        data,
+        ledger,
+        keyring,
+        key_set,
+    });
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(connections::accept_tcp(
+        listener,
+        tls.clone(),
+        state.clone(),
+        stopped.clone(),
+    ));
+    tokio::spawn(connections::accept_admin(
+        socket,
+        state.clone(),
+        stopped.clone(),
+    ));
+    tokio::spawn(reload::watch(state.clone(), tls.clone(), stopped.clone()));
+    tokio::spawn(tick(state.clone(), stopped));
+    let warm = Arc::clone(&state);
+    tokio::spawn(async move {
+        let snapshot = warm.snapshot.load_full();
+        snapshot.identities.warm(warm.now()).await;
+    });
+    let fingerprint = state.keyring.fingerprint();
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    tracing::info!(%address, scheme, identity = fingerprint, "listening");
+    Ok(Running {
+        address,
+        admin_socket,
+        state,
+        tls,
+        stop,
+        _lock: lock,
+    })
+}
+
+impl Running {
+    /// Reads configuration, policy and TLS files again, as SIGHUP does.
+    pub async fn reload(&self) -> Result<(), ReloadError> {
+        reload::reload(&self.state, &self.tls).await
+    }
+
+    /// `SHA256:…` of the identity key.
+    pub fn fingerprint(&self) -> String {
+        self.state.keyring.fingerprint()
+    }
+
+    /// Takes no more connections, lets requests finish (within `limits.stop_time`), and writes what
+    /// was only counted.
+    pub async fn stop(self) -> Result<(), LedgerError> {
+        let patience = self.state.snapshot.load().config.limits.stop_time;
+        self.stop.send_replace(true);
+        // Every task holds a receiver until it is done.
+        if tokio::time::timeout(patience, self.stop.closed())
+            .await
+            .is_err()
+        {
+            tracing::warn!("stopped with requests under way");
+        }
+        self.state.ledger.flush(self.state.now()).await
+    }
+}
+
+/// The key set; waits where the identity key is kept elsewhere and has not signed yet.
+async fn signed_key_set(data: &std::path::Path, keyring: &Keyring) -> Result<Loaded, KeySetError> {
+    let mut told = false;
+    loop {
+        match key_set::load(data, keyring.identity()) {
+            Err(KeySetError::Unsigned { command }) => {
+                if !told {
+                    tracing::warn!(command, "waiting for the identity key's signature");
+                    told = true;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            loaded => return loaded,
+        }
+    }
+}
+
+/// A key set of another CA, or from before a restore, would be refused by every client.
+fn of_this_ca(key_set: &Loaded, name: &str, epoch: u64) -> Result<(), StartError> {
+    let set = &key_set.set;
+    if set.name == name && set.epoch == epoch {
+        return Ok(());
+    }
+    Err(StartError::OtherKeySet {
+        found: format!("{} in epoch {}", set.name, set.epoch),
+        expected: format!("{name} in epoch {epoch}"),
+    })
+}
+
+/// The user CA keys that servers are to trust, and the text's own name.
+fn trust(key_set: &Loaded) -> Trust {
+    let mut text = String::new();
+    for key in key_set.set.trusted(Purpose::UserCa) {
+        text.push_str(&key.public_key);
+        text.push('\n');
+    }
+    let digest = Sha256::digest(&text);
+    let hex: String = digest
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Trust {
+        text,
+        etag: format!("\"{hex}\""),
+    }
+}
+
+/// Summaries of what is only counted.
+async fn tick(state: Arc<State>, mut stop: connections::Stop) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            _ = stop.changed() => return,
+        }
+        if let Err(error) = state.ledger.tick(state.now()).await {
+            tracing::error!(%error, "the summary of refusals is not written");
+        }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT; SIGHUP reloads. Installs the log and a runtime of its own.
+pub fn run(options: ServeOptions) -> Result<(), StartError> {
+    let config = config::Config::load(&options.data).map_err(ReloadError::from)?;
+    install_log(config.log);
+    no_core_dumps();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK)
+        .max_blocking_threads(BLOCKING)
+        .build()
+        .map_err(StartError::System)?;
+    runtime.block_on(serve(options))
+}
+
+async fn serve(options: ServeOptions) -> Result<(), StartError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::System)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::System)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(StartError::System)?;
+    // A start that waits for a signature can be ended too.
+    let running = tokio::select! {
+        started = start(options) => started?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => { let _already_told = running.reload().await; }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    tracing::info!("stopping");
+    Ok(running.stop().await?)
+}
+
+/// To standard error; a second call changes nothing.
+fn install_log(log: config::Log) {
+    let builder = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(log.level)
+        .with_target(false);
+    let _ = match log.format {
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+/// Keys never reach a core dump (invariant 9). Where the system refuses, it makes none either.
+fn no_core_dumps() {
+    let none = rustix::process::Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+}
+
+const TICK: Duration = Duration::from_secs(5);
+const STACK: usize = 512 * 1024;
+const BLOCKING: usize = 8;

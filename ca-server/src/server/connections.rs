@@ -1,0 +1,335 @@
+//! The accept loop. It never waits for any one connection: each is a task of its own with a time
+//! limit on handshake, head and idleness, and all of them are counted, in sum and by peer (A87).
+//!
+//! Where there are too many, the oldest one that has not sent a request yet gives way: whoever
+//! opens sockets and stays silent loses them first, and a caller who speaks is served.
+
+use std::collections::{HashMap, VecDeque};
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
+
+use crate::http::address::{self, Peer};
+use crate::server::lock::AdminSocket;
+use crate::server::state::State;
+
+/// The TLS configuration of now; none: plain HTTP.
+pub(crate) type CurrentTls = Option<Arc<ArcSwap<rustls::ServerConfig>>>;
+
+/// What a stop waits for: every connection holds a receiver.
+pub(crate) type Stop = watch::Receiver<bool>;
+
+/// Connections that are open, and those of them that have not sent a request yet, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Open {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    peers: HashMap<IpAddr, usize>,
+    all: usize,
+    silent: VecDeque<Silent>,
+}
+
+#[derive(Debug)]
+struct Silent {
+    number: u64,
+    peer: IpAddr,
+    task: Option<AbortHandle>,
+}
+
+/// One place among the open connections, given back on drop.
+#[derive(Debug)]
+pub(crate) struct Place {
+    open: Arc<Open>,
+    number: u64,
+    peer: IpAddr,
+    spoke: AtomicBool,
+}
+
+impl Open {
+    /// A place for a new connection; makes room by ending the oldest silent one if it must. None:
+    /// all others are at work.
+    fn enter(self: &Arc<Self>, peer: IpAddr, most: usize, most_per_peer: usize) -> Option<Place> {
+        let peer = address::limited_as(peer);
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if table
+            .peers
+            .get(&peer)
+            .is_some_and(|count| *count >= most_per_peer)
+        {
+            table.evict(Some(peer))?;
+        }
+        if table.all >= most {
+            table.evict(None)?;
+        }
+        let number = table.next;
+        table.next += 1;
+        table.all += 1;
+        *table.peers.entry(peer).or_default() += 1;
+        table.silent.push_back(Silent {
+            number,
+            peer,
+            task: None,
+        });
+        Some(Place {
+            open: Arc::clone(self),
+            number,
+            peer,
+            spoke: AtomicBool::new(false),
+        })
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.table
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .all
+    }
+}
+
+impl Table {
+    /// Ends the oldest silent connection (of that peer); none: there is none.
+    fn evict(&mut self, peer: Option<IpAddr>) -> Option<()> {
+        let at = self.silent.iter().position(|silent| {
+            silent.task.is_some() && peer.is_none_or(|peer| peer == silent.peer)
+        })?;
+        let silent = self.silent.remove(at)?;
+        if let Some(task) = silent.task {
+            task.abort();
+        }
+        self.leave(silent.peer);
+        Some(())
+    }
+
+    fn leave(&mut self, peer: IpAddr) {
+        self.all = self.all.saturating_sub(1);
+        if let Some(count) = self.peers.get_mut(&peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.peers.remove(&peer);
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Now it can be ended from outside.
+    fn started(&self, task: AbortHandle) {
+        let mut table = self
+            .open
+            .table
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(silent) = table
+            .silent
+            .iter_mut()
+            .find(|silent| silent.number == self.number)
+        {
+            silent.task = Some(task);
+        }
+    }
+
+    /// A whole request head came: it no longer gives way.
+    fn spoke(&self) {
+        if !self.spoke.swap(true, Ordering::Relaxed) {
+            let mut table = self
+                .open
+                .table
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            table.silent.retain(|silent| silent.number != self.number);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = self
+            .open
+            .table
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = table.silent.len();
+        table.silent.retain(|silent| silent.number != self.number);
+        let was_silent = table.silent.len() < before;
+        // Neither silent nor spoken: it was ended to make room, and left then.
+        if was_silent || self.spoke.load(Ordering::Relaxed) {
+            table.leave(self.peer);
+        }
+    }
+}
+
+/// Accepts until the stop.
+pub(crate) async fn accept_tcp(
+    listener: TcpListener,
+    tls: CurrentTls,
+    state: Arc<State>,
+    mut stop: Stop,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.changed() => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, mostly: others must end first.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let limits = &state.snapshot.load().config.limits;
+        let place = state
+            .open
+            .enter(peer.ip(), limits.connections, limits.connections_per_peer);
+        let Some(place) = place.map(Arc::new) else {
+            state.metrics.connection_refused();
+            continue;
+        };
+        // Answers are small and whole: waiting for more to send only costs time.
+        let _ = stream.set_nodelay(true);
+        let tls = tls.as_ref().map(|tls| TlsAcceptor::from(tls.load_full()));
+        let (task_state, task_stop, task_place) = (state.clone(), stop.clone(), place.clone());
+        let peer = Peer::Tcp(peer.ip());
+        let task = tokio::spawn(async move {
+            let place = Some(task_place);
+            match tls {
+                None => serve(stream, peer, place, task_state, task_stop).await,
+                Some(tls) => {
+                    let patience = task_state.head_time;
+                    if let Ok(Ok(stream)) = tokio::time::timeout(patience, tls.accept(stream)).await
+                    {
+                        serve(stream, peer, place, task_state, task_stop).await;
+                    }
+                }
+            }
+        });
+        place.started(task.abort_handle());
+    }
+}
+
+/// Accepts at the admin socket until the stop.
+pub(crate) async fn accept_admin(socket: AdminSocket, state: Arc<State>, mut stop: Stop) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.listener.accept() => accepted,
+            _ = stop.changed() => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let uid = match stream.peer_cred() {
+            Ok(peer) if socket.admits(peer.uid()) => peer.uid(),
+            Ok(peer) => {
+                tracing::warn!(
+                    uid = peer.uid(),
+                    "a stranger at the admin socket was sent away"
+                );
+                continue;
+            }
+            Err(_) => continue,
+        };
+        tokio::spawn(serve(
+            stream,
+            Peer::Socket { uid },
+            None,
+            state.clone(),
+            stop.clone(),
+        ));
+    }
+    // What is left would only puzzle the next one; the lock, not this file, says who serves.
+    let _ = std::fs::remove_file(&socket.path);
+}
+
+/// One connection from its first byte to its last.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    peer: Peer,
+    place: Option<Arc<Place>>,
+    state: Arc<State>,
+    mut stop: Stop,
+) {
+    let head_time = state.head_time;
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        if let Some(place) = &place {
+            place.spoke();
+        }
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(crate::http::handle(&state, peer, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_time)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    // An error here is the peer's: a broken connection, or bytes that are not HTTP.
+    let stopping = tokio::select! {
+        _ = connection.as_mut() => false,
+        _ = stop.changed() => true,
+    };
+    if stopping {
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
+}
+
+const MAX_HEADERS: usize = 64;
+const MAX_HEAD: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    use super::Open;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_opens_sockets_and_stays_silent_loses_the_oldest_first() {
+        let open = Arc::new(Open::default());
+        let waiting = || tokio::spawn(std::future::pending::<()>());
+        let first = open.enter(ip("192.0.2.1"), 10, 2).unwrap();
+        let task = waiting();
+        first.started(task.abort_handle());
+        let second = open.enter(ip("192.0.2.1"), 10, 2).unwrap();
+        second.spoke();
+        let third = open.enter(ip("192.0.2.1"), 10, 2).unwrap();
+        assert!(task.await.unwrap_err().is_cancelled());
+        drop(first);
+        assert_eq!(open.count(), 2, "the evicted one left once");
+        third.spoke();
+        assert!(
+            open.enter(ip("192.0.2.1"), 10, 2).is_none(),
+            "both are at work"
+        );
+        let other = open.enter(ip("192.0.2.2"), 10, 2);
+        assert!(other.is_some(), "others are not touched");
+        drop((second, third, other));
+        assert_eq!(open.count(), 0);
+    }
+}

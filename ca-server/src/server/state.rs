@@ -1,0 +1,199 @@
+//! What all handlers share. The parts that a reload replaces are one [`Snapshot`], swapped whole: a
+//! request sees one configuration and its policy from its first step to its last.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jit_ssh_api::discovery;
+use rand::rngs::StdRng;
+
+use crate::config::Config;
+use crate::http::rate::Rate;
+use crate::http::replay::ReplayWindow;
+use crate::http::routes::sign_ins::SignIns;
+use crate::identity::{Identities, IssuerConfig};
+use crate::ledger::Ledger;
+use crate::login::Logins;
+use crate::metrics::{Gauges, Metrics};
+use crate::policy::Policy;
+use crate::server::connections::Open;
+use crate::signer::Keyring;
+use crate::signer::key_set::Loaded;
+use crate::store::DiskState;
+use crate::time::{Clock, Timestamp};
+
+/// One configuration, its policy and its issuers: valid together.
+pub(crate) struct Snapshot {
+    pub(crate) config: Config,
+    pub(crate) policy: Policy,
+    pub(crate) identities: Identities,
+    /// Issuers as discovery tells them.
+    pub(crate) issuers: Vec<discovery::Issuer>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(config: Config, policy: Policy, identities: Identities) -> Self {
+        let issuers = config.issuers.iter().map(told).collect();
+        Snapshot {
+            config,
+            policy,
+            identities,
+            issuers,
+        }
+    }
+
+    /// The configuration of an issuer, if it is still one of ours.
+    pub(crate) fn issuer(&self, issuer: &str) -> Option<&IssuerConfig> {
+        self.config
+            .issuers
+            .iter()
+            .find(|known| known.issuer.as_ref() == issuer)
+    }
+}
+
+/// An issuer as clients must know it.
+fn told(config: &IssuerConfig) -> discovery::Issuer {
+    let clients = config.clients.iter().map(|client| discovery::Client {
+        client_id: client.id.clone(),
+        client_secret: client.secret.clone(),
+        flows: client.flows.clone(),
+        redirect: client.redirect.clone(),
+        redirect_ports: client.redirect_ports.clone(),
+        scopes: client.scopes.clone(),
+        extra: client.extra.clone(),
+    });
+    discovery::Issuer {
+        issuer: config.issuer.to_string(),
+        label: config.label.clone(),
+        clients: clients.collect(),
+        userinfo: config.groups.is_userinfo(),
+        identity_max_age: config.identity_max_age.as_secs(),
+    }
+}
+
+/// The serving CA.
+pub(crate) struct State {
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) clock: Clock,
+    pub(crate) data: PathBuf,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) logins: Logins,
+    pub(crate) keyring: Keyring,
+    pub(crate) key_set: Loaded,
+    pub(crate) trust: Trust,
+    pub(crate) rng: Mutex<StdRng>,
+    pub(crate) replay: ReplayWindow,
+    pub(crate) peers: Rate<IpAddr>,
+    pub(crate) people: Rate<String>,
+    pub(crate) sign_ins: SignIns,
+    pub(crate) open: Arc<Open>,
+    pub(crate) metrics: Metrics,
+    pub(crate) head_time: Duration,
+    pub(crate) request_ids: RequestIds,
+    pub(crate) reload: Mutex<Reloaded>,
+}
+
+/// `GET /v1/trust/user-ca`, made once.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    pub(crate) text: String,
+    pub(crate) etag: String,
+}
+
+/// What became of the last reload.
+#[derive(Debug, Default)]
+pub(crate) struct Reloaded {
+    /// Why the files on disk are not in force; for the log and local eyes.
+    pub(crate) refused: Option<String>,
+    /// Since when the policy in force is.
+    pub(crate) policy_since: Timestamp,
+}
+
+/// Whether the CA can issue.
+#[derive(Clone, Debug, serde::Serialize)]
+pub(crate) struct Readiness {
+    pub(crate) ready: bool,
+    pub(crate) ledger: &'static str,
+    pub(crate) disk: &'static str,
+    pub(crate) configuration: &'static str,
+}
+
+impl State {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn readiness(&self) -> Readiness {
+        let writing = self.ledger.is_writing();
+        let disk = self.ledger.disk();
+        let refused = self.reload_refused().is_some();
+        Readiness {
+            ready: writing && disk != DiskState::Full,
+            ledger: if writing {
+                "writing"
+            } else {
+                "stopped after a fault; start the CA again"
+            },
+            disk: match disk {
+                DiskState::Ample => "ample",
+                DiskState::Reserve => "below the reserve",
+                DiskState::Full => "full; nothing is issued",
+            },
+            configuration: if refused {
+                "the files on disk were refused, older ones are in force; the log says why"
+            } else {
+                "in force"
+            },
+        }
+    }
+
+    pub(crate) fn gauges(&self) -> Gauges {
+        Gauges {
+            connections: self.open.count(),
+            ready: self.readiness().ready,
+            reload_refused: self.reload_refused().is_some(),
+            disk: match self.ledger.disk() {
+                DiskState::Ample => 0,
+                DiskState::Reserve => 1,
+                DiskState::Full => 2,
+            },
+        }
+    }
+
+    pub(crate) fn reload_refused(&self) -> Option<String> {
+        self.reload
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .refused
+            .clone()
+    }
+}
+
+/// Names of requests: unique within a process, and not to be guessed from one another's start.
+#[derive(Debug)]
+pub(crate) struct RequestIds {
+    process: u32,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(crate) fn new(process: u32) -> Self {
+        RequestIds {
+            process,
+            next: AtomicU64::new(1),
+        }
+    }
+
+    /// `d21a99e0-00000001`.
+    pub(crate) fn next(&self) -> String {
+        format!(
+            "{:08x}-{:08x}",
+            self.process,
+            self.next.fetch_add(1, Ordering::Relaxed)
+        )
+    }
+}

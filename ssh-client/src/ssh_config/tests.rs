@@ -1,0 +1,315 @@
+//! The include, as real `ssh -G` reads it.
+
+use super::*;
+use crate::state::{Home, Renewal, TokenPlace};
+use jit_ssh_api::login::Login;
+use jit_ssh_api::role::{Refused, Role, RolesAnswer};
+use std::process::Command;
+
+/// A login with these hosts, and one role for each account; `-name` is a refused role's.
+pub(crate) fn login(hosts: &[&str], accounts: &[&str]) -> LoginState {
+    let refused = || Refused {
+        rule: "groups".into(),
+        reason: "no".into(),
+        help: String::new(),
+    };
+    let role = |account: &&str| Role {
+        name: format!("role-{}", account.trim_start_matches('-')),
+        description: String::new(),
+        accounts: vec![account.trim_start_matches('-').to_owned()],
+        max_validity: 900,
+        refused: account.starts_with('-').then(refused),
+    };
+    LoginState {
+        login: Login {
+            id: "id".into(),
+            issuer: "https://idp.example.com".into(),
+            client_id: "client".into(),
+            subject: "subject".into(),
+            email: None,
+            username: None,
+            groups: Vec::new(),
+            key: String::new(),
+            started: 0,
+            ends: u64::MAX / 2,
+            ended: None,
+            identity_fresh_until: 0,
+        },
+        roles: RolesAnswer {
+            roles: accounts.iter().map(role).collect(),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        },
+        roles_at: 0,
+        key: KeyPlace::File,
+        public_key: String::new(),
+        named_key: None,
+        renewal: Renewal {
+            client_id: "client".into(),
+            client_secret: None,
+            token_endpoint: String::new(),
+            revocation_endpoint: None,
+            scopes: Vec::new(),
+            userinfo: false,
+            refresh_token: TokenPlace::None,
+        },
+        skew: 0,
+    }
+}
+
+/// A folder with an include and a program in place of ours that notes how it is called.
+struct Bench {
+    folder: tempfile::TempDir,
+    files: CaFiles,
+}
+
+impl Bench {
+    fn new(login: &LoginState, works: bool) -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("jit ssh");
+        let calls = folder.path().join("calls");
+        let status = i32::from(!works);
+        let script = format!(
+            "#!/bin/sh\necho \"$*\" >> {}\nexit {status}\n",
+            calls.display()
+        );
+        crate::state::write(&program, script.as_bytes()).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let files = Home::at(folder.path()).ca("ca.example.com").unwrap();
+        let parts = [Part {
+            files: &files,
+            login,
+        }];
+        let (text, _) = render(&program, &parts).unwrap();
+        crate::state::write(&folder.path().join("include"), text.as_bytes()).unwrap();
+        Bench { folder, files }
+    }
+
+    /// `ssh -G` with the person's own configuration below our include.
+    fn resolve(&self, own: &str, arguments: &[&str]) -> Vec<(String, String)> {
+        let line = include_line(&self.folder.path().join("include")).unwrap();
+        let config = self.folder.path().join("config");
+        let text = with_include(own, &line);
+        crate::state::write(&config, text.as_bytes()).unwrap();
+        let output = Command::new("ssh")
+            .arg("-G")
+            .arg("-F")
+            .arg(&config)
+            .args(arguments)
+            .env("SHELL", "/bin/sh")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}\n{text}");
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    fn calls(&self) -> Vec<String> {
+        let path = self.folder.path().join("calls");
+        let text = crate::state::read_to_string(&path)
+            .unwrap()
+            .unwrap_or_default();
+        crate::state::remove(&path).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn has_ours(&self, settings: &[(String, String)]) -> bool {
+        let ours = self.files.key().display().to_string();
+        settings.contains(&("identityfile".to_owned(), ours))
+    }
+}
+
+fn value<'a>(settings: &'a [(String, String)], name: &str) -> &'a str {
+    let found = settings.iter().find(|(key, _)| key == name);
+    found.map_or("", |(_, value)| value)
+}
+
+const OURS: &str = "db01.prod.example.com";
+
+#[test]
+fn our_hosts_get_certificate_and_account_by_every_name() {
+    let bench = Bench::new(
+        &login(&["*.prod.example.com", "10.1.*"], &["observer", "admin"]),
+        true,
+    );
+    let alias = "Host db\n  HostName db01.prod.example.com\n";
+    let short = "CanonicalizeHostname no\nHost db01\n  HostName %h.prod.example.com\n";
+    let own = "Host *\n  IdentityFile ~/.ssh/mine\n  StrictHostKeyChecking accept-new\n";
+    for (own, host, resolved) in [
+        ("", OURS, OURS),
+        (alias, "db", OURS),
+        (short, "db01", OURS),
+        ("", "10.1.2.3", "10.1.2.3"),
+        ("", "DB01.Prod.example.com", OURS),
+        (own, OURS, OURS),
+    ] {
+        let settings = bench.resolve(own, &[host]);
+        assert!(bench.has_ours(&settings), "{host}: {settings:?}");
+        assert_eq!(value(&settings, "user"), "observer", "{host}");
+        assert_eq!(value(&settings, "identitiesonly"), "yes", "{host}");
+        assert_eq!(value(&settings, "hostname"), resolved, "{host}");
+        let calls = bench.calls();
+        let call = format!("ensure --ca ca.example.com --host {resolved} --account observer");
+        assert!(!calls.is_empty());
+        for made in &calls {
+            assert_eq!(made.to_ascii_lowercase(), call, "{host}");
+        }
+    }
+    let settings = bench.resolve("", &["admin@db01.prod.example.com"]);
+    assert_eq!(value(&settings, "user"), "admin");
+    assert!(
+        bench
+            .calls()
+            .iter()
+            .all(|call| call.ends_with("--account admin"))
+    );
+}
+
+#[test]
+fn other_hosts_and_accounts_keep_what_the_person_wrote_whatever_fails() {
+    let own = "Host *\n  IdentityFile ~/.ssh/mine\n";
+    for works in [true, false] {
+        let bench = Bench::new(&login(&["*.prod.example.com"], &["observer"]), works);
+        for target in [
+            "git@db01.prod.example.com",
+            "github.com",
+            "alice@prod.example.com",
+            "db01.prod.example.com.evil.example",
+        ] {
+            let settings = bench.resolve(own, &[target]);
+            assert!(!bench.has_ours(&settings), "{target}");
+            assert_eq!(value(&settings, "identityfile"), "~/.ssh/mine", "{target}");
+            assert_eq!(value(&settings, "identitiesonly"), "no", "{target}");
+            assert_eq!(value(&settings, "certificatefile"), "", "{target}");
+            assert_eq!(bench.calls(), Vec::<String>::new(), "{target}");
+        }
+        let settings = bench.resolve("", &["git@db01.prod.example.com"]);
+        assert_eq!(value(&settings, "user"), "git");
+        let typed = bench.resolve("Host *.prod.example.com\n  User alice\n", &[OURS]);
+        assert_eq!(value(&typed, "user"), "alice");
+    }
+}
+
+#[test]
+fn an_ensure_that_fails_leaves_the_persons_own_keys() {
+    let bench = Bench::new(&login(&["*.prod.example.com"], &["observer"]), false);
+    let settings = bench.resolve("Host *\n  IdentityFile ~/.ssh/mine\n", &[OURS]);
+    assert!(!bench.has_ours(&settings));
+    assert_eq!(value(&settings, "identityfile"), "~/.ssh/mine");
+    assert_eq!(value(&settings, "certificatefile"), "");
+}
+
+#[test]
+fn the_usual_account_is_one_that_the_person_may_have() {
+    let bench = Bench::new(
+        &login(&["*.prod.example.com"], &["-admin", "observer"]),
+        true,
+    );
+    assert_eq!(value(&bench.resolve("", &[OURS]), "user"), "observer");
+    // A refused account still asks `ensure`, which says what would help.
+    bench.calls();
+    bench.resolve("", &["admin@db01.prod.example.com"]);
+    assert_eq!(bench.calls().len(), 1);
+}
+
+#[test]
+fn names_that_a_ca_chose_to_inject_something_are_left_out() {
+    let evil = [
+        "x\n    ProxyCommand sh -c id",
+        "a;b.example.com",
+        "$(id).example.com",
+        "a\0b",
+        "a\"b",
+        "a b",
+        "a,b",
+        "*",
+        "*.*",
+        "-x",
+        "",
+        "`id`",
+        "%h",
+        "a'b",
+    ];
+    let mut hosts = evil.to_vec();
+    hosts.push("*.prod.example.com");
+    let accounts = [
+        "observer",
+        "ro ot",
+        "a\nUser root",
+        "$(id)",
+        "%r",
+        "a,b",
+        "a\"",
+        "*",
+        "",
+        "!x",
+    ];
+    let login = login(&hosts, &accounts);
+    let folder = tempfile::tempdir().unwrap();
+    let files = Home::at(folder.path()).ca("ca").unwrap();
+    let part = Part {
+        files: &files,
+        login: &login,
+    };
+    let (text, left_out) = render(Path::new("/usr/bin/jit-ssh"), &[part]).unwrap();
+    assert_eq!(left_out.0.len(), evil.len() + accounts.len() - 1);
+    assert!(text.contains("Match final host \"*.prod.example.com\" user \"observer\" exec"));
+    assert!(!text.contains("ProxyCommand") && !text.contains("$("));
+    let bench = Bench::new(&login, true);
+    assert!(bench.has_ours(&bench.resolve("", &[OURS])));
+    assert_eq!(
+        value(&bench.resolve("", &["other.example.org"]), "proxycommand"),
+        ""
+    );
+}
+
+#[test]
+fn paths_that_ssh_would_read_otherwise_are_refused() {
+    let login = login(&["*.prod.example.com"], &["observer"]);
+    let folder = tempfile::tempdir().unwrap();
+    let files = Home::at(folder.path()).ca("ca").unwrap();
+    for program in ["jit-ssh", "/a\"b", "/a\nb", "/a'b", "/a`b", "/a\\b"] {
+        let part = Part {
+            files: &files,
+            login: &login,
+        };
+        assert!(render(Path::new(program), &[part]).is_err(), "{program:?}");
+    }
+    for include in ["/a*/b", "/a?b", "/a[b", "/a\"b", "relative"] {
+        assert!(include_line(Path::new(include)).is_err(), "{include:?}");
+    }
+}
+
+#[test]
+fn the_include_comes_first_once_and_goes_without_a_trace() {
+    let line = include_line(Path::new("/home/a b/jit/ssh_config")).unwrap();
+    for own in [
+        "",
+        "Host x\n  User y\n",
+        "# comment\n\nHost x\r\n",
+        "Host x",
+    ] {
+        let with = with_include(own, &line);
+        assert!(has_include(&with, &line));
+        assert_eq!(with_include(&with, &line), with);
+        assert_eq!(without_include(&with, &line), own);
+    }
+    let below = format!("Host x\n  User y\n{line}\n");
+    assert!(
+        !has_include(&below, &line),
+        "below a Host it only counts there"
+    );
+    assert!(has_include(&with_include(&below, &line), &line));
+}
+
+#[test]
+fn a_diff_shows_what_changes_and_nothing_else() {
+    assert_eq!(diff("a\nb\nc\n", "a\nx\nc\n"), "- b\n+ x\n");
+    assert_eq!(diff("a\n", "new\na\n"), "+ new\n");
+    assert_eq!(diff("a\n", "a\n"), "");
+    assert_eq!(diff("a\na\n", "a\n"), "- a\n");
+}
