@@ -185,14 +185,14 @@ fn options(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, CertificateError> {
 }
 
 /// Appends an SSH string.
-pub(crate) fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
+fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(bytes);
 }
 
 /// Reads the wire format of RFC 4251 §5 from any bytes.
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], CertificateError> {
@@ -204,13 +204,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// One byte.
-    pub(crate) fn u8(&mut self) -> Result<u8, CertificateError> {
-        Ok(self.take(1)?.iter().fold(0, |_, byte| *byte))
-    }
-
-    /// Four bytes, big endian.
-    pub(crate) fn u32(&mut self) -> Result<u32, CertificateError> {
+    fn u32(&mut self) -> Result<u32, CertificateError> {
         let bytes = self.take(4)?;
         Ok(bytes.iter().fold(0, |n, byte| n << 8 | u32::from(*byte)))
     }
@@ -220,8 +214,7 @@ impl<'a> Reader<'a> {
         Ok(bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte)))
     }
 
-    /// Bytes behind their length.
-    pub(crate) fn string(&mut self) -> Result<&'a [u8], CertificateError> {
+    fn string(&mut self) -> Result<&'a [u8], CertificateError> {
         let length = usize::try_from(self.u32()?).map_err(|_| CertificateError::Damaged)?;
         self.take(length)
     }

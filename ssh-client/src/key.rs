@@ -14,8 +14,8 @@ use jit_ssh_terminal::{Exit, Failure};
 use rand::{CryptoRng, RngCore};
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, PublicKey, SshSig};
 
-use crate::agent::{Agent, AgentError};
 use crate::state::{self, CaFiles, KeyPlace, LoginState, StateError};
+use jit_ssh_connect::agent::{Agent, AgentError};
 
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -272,7 +272,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_key_that_left_the_agent_is_gone() {
-        use crate::agent::tests::RealAgent;
+        use crate::real_agent::RealAgent;
         let real = RealAgent::start();
         let base = tempfile::tempdir().unwrap();
         let files = state::Home::at(base.path()).ca("ca").unwrap();

@@ -10,7 +10,6 @@
 //!      └► ssh_config                what makes plain `ssh` ask `ensure`
 //! ```
 
-mod agent;
 mod answer;
 mod ca;
 mod certificate;
@@ -20,6 +19,9 @@ mod key;
 mod keyring;
 mod oidc;
 mod platform;
+#[cfg(unix)]
+#[cfg(test)]
+mod real_agent;
 mod renew;
 mod sign_in;
 mod ssh_config;

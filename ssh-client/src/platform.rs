@@ -4,9 +4,8 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The person's home folder.
 pub(crate) fn home() -> Option<PathBuf> {
@@ -233,35 +232,4 @@ pub(crate) fn calling_ssh() -> Option<Vec<String>> {
     }
     #[cfg(not(target_os = "linux"))]
     None
-}
-
-/// A connection to an agent.
-pub(crate) trait Stream: Read + Write {}
-impl<T: Read + Write> Stream for T {}
-
-/// Where the agent listens: `SSH_AUTH_SOCK`, on Windows also OpenSSH's own pipe.
-pub(crate) fn agent_address() -> Option<PathBuf> {
-    let named = std::env::var_os("SSH_AUTH_SOCK").filter(|value| !value.is_empty());
-    if cfg!(windows) && named.is_none() {
-        return Some(PathBuf::from(r"\\.\pipe\openssh-ssh-agent"));
-    }
-    named.map(PathBuf::from)
-}
-
-/// Connects to an agent; one that does not answer in time is none.
-pub(crate) fn connect_agent(address: &Path, patience: Duration) -> io::Result<Box<dyn Stream>> {
-    #[cfg(unix)]
-    {
-        let stream = std::os::unix::net::UnixStream::connect(address)?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
-        Ok(Box::new(stream))
-    }
-    #[cfg(not(unix))]
-    {
-        // A named pipe is opened as a file; it knows no time-outs.
-        let _ = patience;
-        let pipe = OpenOptions::new().read(true).write(true).open(address)?;
-        Ok(Box::new(pipe))
-    }
 }

@@ -18,7 +18,6 @@ use rand::RngCore as _;
 use rand::rngs::OsRng;
 use ssh_key::PrivateKey;
 
-use crate::agent::{Agent, AgentError};
 use crate::ca::Ca;
 use crate::certificate::Certificate;
 use crate::key::{self, KeyError, LoginKey};
@@ -28,6 +27,7 @@ use crate::oidc::{Metadata, OidcError, Tokens, Transaction, browser, paste, safe
 use crate::platform;
 use crate::renew::{self, Ask};
 use crate::state::{LoginState, NamedKeyState, Renewal, TokenPlace};
+use jit_ssh_connect::agent::{Agent, AgentError};
 
 /// What the person wants of a sign-in.
 #[derive(Clone, Debug, Default)]

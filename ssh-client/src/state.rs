@@ -588,4 +588,61 @@ mod tests {
         waiting.join().unwrap();
         hear.try_recv().unwrap();
     }
+
+    #[cfg(unix)]
+    #[test]
+    fn admin_commands_find_the_login_that_was_kept() {
+        use jit_ssh_api::discovery::Profile;
+        use jit_ssh_api::key_set::SignedKeySet;
+        let base = tempfile::tempdir().unwrap();
+        let home = Home::at(base.path());
+        let find = |ca| jit_ssh_connect::login_key::find_in(&home.config, &home.state, ca);
+        assert!(find(None).is_err());
+        let key = crate::key::LoginKey::make(Profile::Standard, &mut rand::rngs::OsRng).unwrap();
+        for name in ["ca.example.com", "other.example.com"] {
+            let files = home.ca(name).unwrap();
+            let url = format!("https://{name}");
+            let discovery = Discovery {
+                api_version: 1,
+                name: name.into(),
+                url: url.clone(),
+                epoch: 1,
+                time: 0,
+                profile: Profile::Standard,
+                issuers: Vec::new(),
+                key_set: SignedKeySet {
+                    document: String::new(),
+                    signature: String::new(),
+                    identity_key: String::new(),
+                },
+            };
+            let known = KnownCa {
+                url,
+                name: name.into(),
+                fingerprint: "SHA256:x".into(),
+                epoch: 1,
+                number: 1,
+                tls_pins: Vec::new(),
+            };
+            let pin = Pin {
+                known,
+                source: PinSource::Given,
+                ca_files: Vec::new(),
+                discovery,
+            };
+            files.write_pin(&pin).unwrap();
+            crate::key::LoginKey::keep(&key, &files, None, 60).unwrap();
+            let mut login = crate::ssh_config::tests::login(&[], &[]);
+            login.public_key = key.public_key().to_openssh().unwrap();
+            files.write_login(&login).unwrap();
+        }
+        assert!(find(None).is_err(), "two are known");
+        for named in ["ca.example.com", "https://ca.example.com/"] {
+            let mut found = find(Some(named)).unwrap();
+            assert_eq!(found.known.name, "ca.example.com");
+            let signature = found.signer.sign("n@v1", b"m").unwrap();
+            key.public_key().verify("n@v1", b"m", &signature).unwrap();
+        }
+        assert_eq!(home.cas().len(), 2);
+    }
 }

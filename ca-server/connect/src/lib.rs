@@ -12,6 +12,7 @@
 //! redirects (A10). The runtime is the caller's: [`block_on`] makes a small one, only when called,
 //! because the client's fast path must not pay for it.
 
+pub mod agent;
 mod error;
 mod http;
 pub mod login_key;

@@ -1,8 +1,16 @@
-//! The login that `jit-ssh login` left on this machine, for admin commands from anywhere.
+//! The login that `jit-ssh login` left on this machine, for admin commands from anywhere: its pin,
+//! and its key in the agent or in a file. `jit-ssh` alone writes these files (its `state.rs` has the
+//! map); here they are only read, and only what is needed.
+
+use std::path::{Path, PathBuf};
 
 use jit_ssh_terminal::{Exit, Failure};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use ssh_key::{HashAlg, PrivateKey, PublicKey, SshSig};
 
-use crate::{KnownCa, SignProof};
+use crate::agent::Agent;
+use crate::{KnownCa, SignError, SignProof};
 
 /// A pinned CA and the key of the login there.
 pub struct LoginKey {
@@ -12,12 +20,134 @@ pub struct LoginKey {
     pub signer: Box<dyn SignProof + Send>,
 }
 
-/// Finds the login at the CA with this URL or name; `None`: the only CA, or the default one.
+/// Finds the login at the CA with this URL or name; `None`: the one of `JIT_SSH_CA`, or the only CA.
 pub fn find(ca: Option<&str>) -> Result<LoginKey, Failure> {
+    let from_environment = std::env::var("JIT_SSH_CA").ok().filter(|ca| !ca.is_empty());
+    let ca = ca.or(from_environment.as_deref());
+    match (folder(&CONFIG), folder(&STATE)) {
+        (Some(config), Some(state)) => find_in(&config, &state, ca),
+        _ => Err(not_signed_in(ca)),
+    }
+}
+
+/// As [`find`], in these folders.
+pub fn find_in(config: &Path, state: &Path, ca: Option<&str>) -> Result<LoginKey, Failure> {
+    let mut pinned: Vec<KnownCa> = std::fs::read_dir(config.join("cas"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| read::<Pin>(&entry.ok()?.path().join("pin.json")))
+        .map(|pin| pin.known)
+        .collect();
+    if let Some(ca) = ca {
+        let url = crate::normalise_url(ca).ok();
+        pinned.retain(|known| {
+            known.name == ca || (url.is_some() && crate::normalise_url(&known.url).ok() == url)
+        });
+    }
+    if pinned.len() > 1 {
+        let names: Vec<&str> = pinned.iter().map(|known| known.name.as_str()).collect();
+        return Err(Failure::usage("Several CAs are known here.")
+            .why(names.join(", "))
+            .next("Say which one: `--ca NAME`, or JIT_SSH_CA."));
+    }
+    let known = pinned.pop().ok_or_else(|| not_signed_in(ca))?;
+    let folder = state.join(&known.name);
+    let login: Login = read(&folder.join("login.json")).ok_or_else(|| not_signed_in(ca))?;
+    let signer: Box<dyn SignProof + Send> = match login.key {
+        KeyPlace::Agent { address } => {
+            let public = PublicKey::from_openssh(&login.public_key).ok();
+            let public = public.ok_or_else(|| not_signed_in(ca))?;
+            let agent = Agent::at(&address).map_err(|error| not_signed_in(ca).why(error))?;
+            Box::new(InAgent { agent, public })
+        }
+        KeyPlace::File => {
+            let key = PrivateKey::read_openssh_file(&folder.join("key"))
+                .map_err(|error| not_signed_in(ca).why(error))?;
+            Box::new(InFile(key))
+        }
+    };
+    Ok(LoginKey { known, signer })
+}
+
+fn not_signed_in(ca: Option<&str>) -> Failure {
     let at = ca.map_or_else(String::new, |ca| format!(" at {ca}"));
-    Err(Failure::new(
+    Failure::new(
         Exit::NotSignedIn,
         format_args!("You are not signed in{at}."),
     )
-    .next("Sign in: `jit-ssh login`."))
+    .next("Sign in: `jit-ssh login`.")
+}
+
+#[derive(Deserialize)]
+struct Pin {
+    known: KnownCa,
+}
+
+#[derive(Deserialize)]
+struct Login {
+    key: KeyPlace,
+    public_key: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "place")]
+enum KeyPlace {
+    Agent { address: PathBuf },
+    File,
+}
+
+struct InAgent {
+    agent: Agent,
+    public: PublicKey,
+}
+
+impl SignProof for InAgent {
+    fn sign(&mut self, namespace: &str, message: &[u8]) -> Result<SshSig, SignError> {
+        self.agent
+            .sign(&self.public, namespace, message)
+            .map_err(|error| SignError(error.to_string()))
+    }
+}
+
+struct InFile(PrivateKey);
+
+impl SignProof for InFile {
+    fn sign(&mut self, namespace: &str, message: &[u8]) -> Result<SshSig, SignError> {
+        self.0
+            .sign(namespace, HashAlg::Sha512, message)
+            .map_err(|error| SignError(error.to_string()))
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+struct Place {
+    xdg: &'static str,
+    windows: &'static str,
+    below_home: &'static str,
+}
+
+const CONFIG: Place = Place {
+    xdg: "XDG_CONFIG_HOME",
+    windows: "APPDATA",
+    below_home: ".config",
+};
+const STATE: Place = Place {
+    xdg: "XDG_STATE_HOME",
+    windows: "LOCALAPPDATA",
+    below_home: ".local/state",
+};
+
+fn folder(place: &Place) -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        let path = std::env::var_os(name).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    let home = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+    absolute(place.xdg)
+        .or_else(|| absolute(place.windows).filter(|_| cfg!(windows)))
+        .or_else(|| Some(absolute(home)?.join(place.below_home)))
+        .map(|base| base.join("jit-ssh"))
 }

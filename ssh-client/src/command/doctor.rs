@@ -7,7 +7,6 @@ use jit_ssh_connect::{Pin as Voucher, discover};
 use jit_ssh_terminal::{Exit, Failure, Terminal, span};
 use serde::Serialize;
 
-use crate::agent::AgentError;
 use crate::ca::{self, Ca};
 use crate::cli::WhichCa;
 use crate::command::ssh_config::{config_path, is_installed};
@@ -16,6 +15,7 @@ use crate::oidc::Metadata;
 use crate::platform;
 use crate::sign_in::usable_agent;
 use crate::state::{CaFiles, Home, Pin};
+use jit_ssh_connect::agent::AgentError;
 
 /// What is printed.
 #[derive(Serialize)]

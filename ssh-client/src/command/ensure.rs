@@ -8,7 +8,6 @@
 use jit_ssh_api::role::RolesAnswer;
 use jit_ssh_terminal::{Exit, Failure, Terminal};
 
-use crate::agent::Agent;
 use crate::ca::{self, Ca};
 use crate::certificate::Certificate;
 use crate::cli::Ensure;
@@ -18,6 +17,7 @@ use crate::platform;
 use crate::renew::{self, Ask, RenewError};
 use crate::sign_in::{self, SignIn, Way};
 use crate::state::{self, CaFiles, Home, KeyPlace, LoginState};
+use jit_ssh_connect::agent::Agent;
 
 /// Makes sure.
 pub(crate) fn run(arguments: &Ensure, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -500,7 +500,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn an_emptied_agent_makes_a_certificate_useless() {
-        let real = crate::agent::tests::RealAgent::start();
+        let real = crate::real_agent::RealAgent::start();
         let base = tempfile::tempdir().unwrap();
         let (files, mut login) = signed_in(base.path(), "-1m:+10m");
         let address = real.address();

@@ -107,7 +107,7 @@ fn show(ca: &Ca, signed_in: &SignedIn, terminal: &mut Terminal) -> Result<(), Fa
             .collect(),
     };
     if let Some(reason) = &signed_in.no_agent
-        && !matches!(reason, crate::agent::AgentError::None)
+        && !matches!(reason, jit_ssh_connect::agent::AgentError::None)
     {
         terminal.note(format_args!("The login key is in a file: {reason}."));
     }

@@ -6,7 +6,7 @@
 //! listed and removed. Forwarded agents, gpg's, 1Password's and others refuse or forget one of
 //! these. A refused lifetime is final: the key goes to a file (A47).
 
-use std::io::Read as _;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,12 +15,9 @@ use ssh_encoding::{Decode as _, Encode as _};
 use ssh_key::public::PublicKey;
 use ssh_key::{Algorithm, HashAlg, PrivateKey, Signature, SshSig};
 
-use crate::certificate::{Reader, put_string};
-use crate::platform::{self, Stream};
-
 /// Why an agent is of no use.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AgentError {
+pub enum AgentError {
     /// `SSH_AUTH_SOCK` is not set.
     #[error("there is no agent: SSH_AUTH_SOCK is not set")]
     None,
@@ -50,20 +47,20 @@ pub(crate) enum AgentError {
 }
 
 /// A connection to an agent.
-pub(crate) struct Agent {
+pub struct Agent {
     stream: Box<dyn Stream>,
     address: PathBuf,
 }
 
 impl Agent {
     /// The agent of this environment.
-    pub(crate) fn find() -> Result<Self, AgentError> {
-        Self::at(&platform::agent_address().ok_or(AgentError::None)?)
+    pub fn find() -> Result<Self, AgentError> {
+        Self::at(&address_of_environment().ok_or(AgentError::None)?)
     }
 
     /// The agent at an address.
-    pub(crate) fn at(address: &Path) -> Result<Self, AgentError> {
-        let stream = platform::connect_agent(address, PATIENCE).map_err(|cause| {
+    pub fn at(address: &Path) -> Result<Self, AgentError> {
+        let stream = connect(address).map_err(|cause| {
             let address = address.to_owned();
             AgentError::Silent { address, cause }
         })?;
@@ -72,15 +69,12 @@ impl Agent {
     }
 
     /// Where it listens.
-    pub(crate) fn address(&self) -> &Path {
+    pub fn address(&self) -> &Path {
         &self.address
     }
 
     /// Whether it does all that we need, found out by doing it.
-    pub(crate) fn try_out(
-        &mut self,
-        rng: &mut (impl RngCore + CryptoRng),
-    ) -> Result<(), AgentError> {
+    pub fn try_out(&mut self, rng: &mut (impl RngCore + CryptoRng)) -> Result<(), AgentError> {
         if looks_forwarded(&self.address) {
             return Err(AgentError::Forwarded);
         }
@@ -102,7 +96,7 @@ impl Agent {
 
     /// Adds a key that the agent forgets after `lifetime` seconds; an agent that takes no lifetime
     /// does not get the key.
-    pub(crate) fn add(
+    pub fn add(
         &mut self,
         key: &PrivateKey,
         comment: &str,
@@ -125,37 +119,37 @@ impl Agent {
     }
 
     /// Whether it holds a key.
-    pub(crate) fn holds(&mut self, key: &PublicKey) -> Result<bool, AgentError> {
+    pub fn holds(&mut self, key: &PublicKey) -> Result<bool, AgentError> {
         let blob = key.to_bytes()?;
         Ok(self.list()?.contains(&blob))
     }
 
     /// Whether it holds the key of a blob.
-    pub(crate) fn holds_blob(&mut self, blob: &[u8]) -> Result<bool, AgentError> {
+    pub fn holds_blob(&mut self, blob: &[u8]) -> Result<bool, AgentError> {
         Ok(self.list()?.iter().any(|held| held == blob))
     }
 
     /// Blobs of everything it holds, keys and certificates.
-    pub(crate) fn list(&mut self) -> Result<Vec<Vec<u8>>, AgentError> {
+    pub fn list(&mut self) -> Result<Vec<Vec<u8>>, AgentError> {
         let answer = self.ask(&[REQUEST_IDENTITIES])?;
         let mut reader = Reader(&answer);
-        match reader.u8().map_err(|_| AgentError::Nonsense)? {
+        match reader.u8()? {
             IDENTITIES_ANSWER => {}
             FAILURE => return Err(AgentError::Refused("list its keys")),
             _ => return Err(AgentError::Nonsense),
         }
-        let count = reader.u32().map_err(|_| AgentError::Nonsense)?;
+        let count = reader.u32()?;
         let mut blobs = Vec::new();
         for _ in 0..count {
-            let blob = reader.string().map_err(|_| AgentError::Nonsense)?;
-            let _comment = reader.string().map_err(|_| AgentError::Nonsense)?;
+            let blob = reader.string()?;
+            let _comment = reader.string()?;
             blobs.push(blob.to_vec());
         }
         Ok(blobs)
     }
 
     /// An OpenSSH signature (PROTOCOL.sshsig) by a key that it holds.
-    pub(crate) fn sign(
+    pub fn sign(
         &mut self,
         key: &PublicKey,
         namespace: &str,
@@ -172,19 +166,19 @@ impl Agent {
         request.extend_from_slice(&flags.to_be_bytes());
         let answer = self.ask(&request)?;
         let mut reader = Reader(&answer);
-        match reader.u8().map_err(|_| AgentError::Nonsense)? {
+        match reader.u8()? {
             SIGN_RESPONSE => {}
             FAILURE => return Err(AgentError::Refused("sign")),
             _ => return Err(AgentError::Nonsense),
         }
-        let mut blob = reader.string().map_err(|_| AgentError::Nonsense)?;
+        let mut blob = reader.string()?;
         let signature = Signature::decode(&mut blob).map_err(|_| AgentError::Nonsense)?;
         let data = key.key_data().clone();
         Ok(SshSig::new(data, namespace, HashAlg::Sha512, signature)?)
     }
 
     /// Removes a key; one that is not there is removed already.
-    pub(crate) fn remove(&mut self, key: &PublicKey) -> Result<(), AgentError> {
+    pub fn remove(&mut self, key: &PublicKey) -> Result<(), AgentError> {
         let mut message = vec![REMOVE_IDENTITY];
         put_string(&mut message, &key.to_bytes()?);
         self.ask(&message)?;
@@ -222,6 +216,67 @@ impl Agent {
     }
 }
 
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+
+/// `SSH_AUTH_SOCK`, on Windows also OpenSSH's own pipe.
+fn address_of_environment() -> Option<PathBuf> {
+    let named = std::env::var_os("SSH_AUTH_SOCK").filter(|value| !value.is_empty());
+    if cfg!(windows) && named.is_none() {
+        return Some(PathBuf::from(r"\\.\pipe\openssh-ssh-agent"));
+    }
+    named.map(PathBuf::from)
+}
+
+#[cfg(unix)]
+fn connect(address: &Path) -> std::io::Result<Box<dyn Stream>> {
+    let stream = std::os::unix::net::UnixStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(Box::new(stream))
+}
+
+#[cfg(not(unix))]
+fn connect(address: &Path) -> std::io::Result<Box<dyn Stream>> {
+    // A named pipe is opened as a file; it knows no time-outs.
+    let mut options = std::fs::OpenOptions::new();
+    Ok(Box::new(options.read(true).write(true).open(address)?))
+}
+
+fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// Reads an answer, whatever bytes it is made of.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], AgentError> {
+        let (taken, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or(AgentError::Nonsense)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn u8(&mut self) -> Result<u8, AgentError> {
+        Ok(self.take(1)?.iter().fold(0, |_, byte| *byte))
+    }
+
+    fn u32(&mut self) -> Result<u32, AgentError> {
+        let bytes = self.take(4)?;
+        Ok(bytes.iter().fold(0, |n, byte| n << 8 | u32::from(*byte)))
+    }
+
+    fn string(&mut self) -> Result<&'a [u8], AgentError> {
+        let length = usize::try_from(self.u32()?).map_err(|_| AgentError::Nonsense)?;
+        self.take(length)
+    }
+}
+
 /// sshd puts a forwarded agent at `/tmp/ssh-XXXX/agent.PID` or `~/.ssh/agent/s.….sshd.…`; within an
 /// SSH session that is what `SSH_AUTH_SOCK` is when the person's own agent is elsewhere.
 fn looks_forwarded(address: &Path) -> bool {
@@ -248,20 +303,19 @@ const RSA_SHA2_512: u32 = 4;
 
 #[cfg(unix)]
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
     use rand::rngs::OsRng;
-    use std::io::Write as _;
     use std::process::{Child, Command, Stdio};
 
     /// A real `ssh-agent`, ended with the test.
-    pub(crate) struct RealAgent {
+    struct RealAgent {
         child: Child,
-        pub(crate) folder: tempfile::TempDir,
+        folder: tempfile::TempDir,
     }
 
     impl RealAgent {
-        pub(crate) fn start() -> Self {
+        fn start() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let mut child = Command::new("ssh-agent")
                 .args(["-D", "-a"])
@@ -276,7 +330,7 @@ pub(crate) mod tests {
             RealAgent { child, folder }
         }
 
-        pub(crate) fn address(&self) -> PathBuf {
+        fn address(&self) -> PathBuf {
             self.folder.path().join("agent")
         }
     }
@@ -321,10 +375,15 @@ pub(crate) mod tests {
     fn an_agent_that_holds_a_certificate_for_ever_is_listed() {
         let real = RealAgent::start();
         let at = real.folder.path();
-        use crate::certificate::tests::keygen;
-        keygen(at, &["-q", "-t", "ed25519", "-N", "", "-f", "ca"]);
-        keygen(at, &["-q", "-t", "ed25519", "-N", "", "-f", "user"]);
-        keygen(at, &["-q", "-s", "ca", "-I", "x", "user.pub"]);
+        for arguments in [
+            &["-q", "-t", "ed25519", "-N", "", "-f", "ca"][..],
+            &["-q", "-t", "ed25519", "-N", "", "-f", "user"],
+            &["-q", "-s", "ca", "-I", "x", "user.pub"],
+        ] {
+            let mut keygen = Command::new("ssh-keygen");
+            let made = keygen.current_dir(at).args(arguments).status().unwrap();
+            assert!(made.success());
+        }
         let added = Command::new("ssh-add")
             .arg("-q")
             .arg(at.join("user"))
