@@ -1,12 +1,19 @@
 //! Attempts on the policy: to get what it does not give, and to have it load what it cannot keep.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::*;
 use crate::identity::{Email, Group, Issuer, Subject};
+
+mod decide;
+mod docs;
+mod laws;
+mod load;
+mod names;
+mod speed;
 
 const IDP: &str = "https://idp.example.com";
 const OTHER: &str = "https://other.example.com";
@@ -86,58 +93,25 @@ fn gets(policy: &Policy, who: &Snapshot, role: &str) -> bool {
     policy.decide(who, &ask(role), NOW).is_ok()
 }
 
-#[test]
-fn smoke() {
-    let policy = ops();
-    println!(
-        "{:?}",
-        policy.decide(&person(&["Ops"]), &Ask::default(), NOW)
-    );
-    println!(
-        "{:?}",
-        policy.decide(&person(&["Staff"]), &Ask::default(), NOW)
-    );
-    println!(
-        "{:?}",
-        policy.decide(&person(&["Staff"]), &ask("production-obsever"), NOW)
-    );
-    println!(
-        "{:?}",
-        policy.decide(&person(&["Ops"]), &ask("production-admin"), NOW)
-    );
-    println!(
-        "{:?}",
-        policy.decide(
-            &person(&["Ops"]),
-            &Ask {
-                account: Some("root".into()),
-                ..Default::default()
-            },
-            NOW
-        )
-    );
-    let text = example(IDP, &[]);
-    println!("{text}");
-    load(&text);
-    let text = example(
-        IDP,
-        &[
-            "Ops=dev:{username},observer".parse().unwrap(),
-            "a=\"b\\=root:root".parse().unwrap(),
-        ],
-    );
-    println!("{text}");
-    load(&text);
-    let bad = format!(
-        "{}\n[[grants]]\ngroup = [\"Ops\"]\nroles = [\"production-obsever\"]\n[[grants]]\ngroups=[]\nroles=[]\n[[tests]]\nwho={{}}\nmay=[\"production-admin\"]\n[[rights]]\ngroups=\"x\"\nmay=[\"*\",\"hosts\"]\n",
-        ROLES.replace("max_validity", "max_validty")
-    );
-    println!(
-        "{}",
-        Policy::parse(&bad, &facts(&[IDP, OTHER])).unwrap_err()
-    );
-    println!(
-        "{}",
-        Policy::parse("a = \nb = 3 4\n", &facts(&[IDP, OTHER])).unwrap_err()
-    );
+/// Why the person does not get the role.
+fn refused(policy: &Policy, who: &Snapshot, ask: &Ask) -> Refusal {
+    match policy.decide(who, ask, NOW) {
+        Err(refusal) => refusal,
+        Ok(grant) => panic!("{who:?} got {grant:?}"),
+    }
+}
+
+fn granted(policy: &Policy, who: &Snapshot, ask: &Ask) -> Grant {
+    match policy.decide(who, ask, NOW) {
+        Ok(grant) => grant,
+        Err(refusal) => panic!("{who:?} was refused: {refusal:?}"),
+    }
+}
+
+fn texts<T: AsRef<str>>(names: &[T]) -> Vec<&str> {
+    names.iter().map(AsRef::as_ref).collect()
+}
+
+fn email(text: &str) -> Option<Email> {
+    Some(Email::parse(text).unwrap())
 }

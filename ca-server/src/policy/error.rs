@@ -150,6 +150,12 @@ impl<'t> Faults<'t> {
         what: impl Into<String>,
         suggestion: impl Into<Option<String>>,
     ) {
+        // A value of the wrong type stands as an empty one: what is wrong with that is no news.
+        let known =
+            |(there, error): &(usize, PolicyError)| *there == at && error.fault == Fault::WrongType;
+        if self.found.iter().any(known) {
+            return;
+        }
         if self.is_full() {
             self.more = self.more.saturating_add(1);
             return;
@@ -224,10 +230,10 @@ pub(super) fn did_you_mean<'n>(
     Some(format!("Did you mean `{near}`?"))
 }
 
-/// Edits from one name to another, none if that is more than a third of it. Case counts for nothing.
+/// Edits from one name to another, none if that is more than a third of the longer. Case counts for nothing.
 fn distance(a: &str, b: &str) -> Option<usize> {
     let (a, b) = (a.to_ascii_lowercase(), b.to_ascii_lowercase());
-    let most = a.len().max(b.len()).div_ceil(3);
+    let most = a.len().max(b.len()) / 3;
     if a.len().abs_diff(b.len()) > most || a.len() > 100 {
         return None;
     }

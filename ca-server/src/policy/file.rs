@@ -6,7 +6,11 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Fault, Faults, did_you_mean};
+use super::error::{Fault, Faults};
+
+mod section;
+
+use section::{Section, kind};
 
 /// A value and where it stands (byte offset).
 #[derive(Clone, Debug)]
@@ -149,27 +153,7 @@ pub(super) fn read(text: &str, faults: &mut Faults<'_>) -> File {
 }
 
 fn file(top: &Section<'_>, faults: &mut Faults<'_>) -> File {
-    let keys = [
-        "order",
-        "principals",
-        "username",
-        "roles",
-        "grants",
-        "rights",
-        "tests",
-    ];
-    top.keys(
-        &keys,
-        &[
-            "hosts",
-            "sessions",
-            "requests",
-            "recording",
-            "notify",
-            "tasks",
-        ],
-        faults,
-    );
+    top.keys(&TOP, faults);
     File {
         order: top.texts("order", faults),
         principals: top.text("principals", faults),
@@ -202,42 +186,18 @@ fn file(top: &Section<'_>, faults: &mut Faults<'_>) -> File {
 }
 
 fn username(section: &Section<'_>, faults: &mut Faults<'_>) -> UsernameFile {
-    section.keys(&["issuer", "claim", "strip_domain", "table"], &[], faults);
+    section.keys(&USERNAME, faults);
     UsernameFile {
         at: section.at,
         issuer: section.text("issuer", faults),
         claim: section.text("claim", faults),
         strip_domain: section.text("strip_domain", faults),
-        table: users(section, "table", &["subject", "email", "username"], faults),
+        table: users(section, "table", &NAMED_USER, faults),
     }
 }
 
 fn role((name, section): &(Text, Section<'_>), faults: &mut Faults<'_>) -> RoleFile {
-    let keys = [
-        "description",
-        "accounts",
-        "max_validity",
-        "extensions",
-        "source",
-        "issuer_outage_grace",
-    ];
-    let later = [
-        "hosts",
-        "record",
-        "read_only",
-        "at_end",
-        "approval",
-        "reason",
-        "authentication",
-        "hours",
-        "command",
-        "commands",
-        "extend",
-        "idle",
-        "max_sessions",
-        "tasks",
-    ];
-    section.keys(&keys, &later, faults);
+    section.keys(&ROLE, faults);
     RoleFile {
         name: name.clone(),
         description: section.text("description", faults),
@@ -250,16 +210,7 @@ fn role((name, section): &(Text, Section<'_>), faults: &mut Faults<'_>) -> RoleF
 }
 
 fn grant(section: &Section<'_>, faults: &mut Faults<'_>) -> GrantFile {
-    let keys = ["issuer", "groups", "users", "claims", "roles"];
-    let later = [
-        "hosts",
-        "until",
-        "hours",
-        "reason",
-        "approval",
-        "authentication",
-    ];
-    section.keys(&keys, &later, faults);
+    section.keys(&GRANT, faults);
     GrantFile {
         who: matcher(section, faults),
         roles: section.texts("roles", faults),
@@ -267,12 +218,7 @@ fn grant(section: &Section<'_>, faults: &mut Faults<'_>) -> GrantFile {
 }
 
 fn rights(section: &Section<'_>, faults: &mut Faults<'_>) -> RightsFile {
-    let keys = ["issuer", "groups", "users", "claims", "may"];
-    section.keys(
-        &keys,
-        &["hosts", "until", "hours", "authentication"],
-        faults,
-    );
+    section.keys(&RIGHTS, faults);
     RightsFile {
         who: matcher(section, faults),
         may: section.texts("may", faults),
@@ -280,12 +226,7 @@ fn rights(section: &Section<'_>, faults: &mut Faults<'_>) -> RightsFile {
 }
 
 fn test(section: &Section<'_>, faults: &mut Faults<'_>) -> TestFile {
-    let keys = ["who", "source", "may", "may_not", "accounts", "rights"];
-    section.keys(
-        &keys,
-        &["hosts", "at", "reason", "approval", "authentication"],
-        faults,
-    );
+    section.keys(&TEST, faults);
     TestFile {
         at: section.at,
         who: section.table("who", faults).map(|it| who(&it, faults)),
@@ -298,8 +239,7 @@ fn test(section: &Section<'_>, faults: &mut Faults<'_>) -> TestFile {
 }
 
 fn who(section: &Section<'_>, faults: &mut Faults<'_>) -> WhoFile {
-    let keys = ["issuer", "subject", "email", "groups", "claims"];
-    section.keys(&keys, &["authentication", "auth_time"], faults);
+    section.keys(&WHO, faults);
     WhoFile {
         at: section.at,
         issuer: section.text("issuer", faults),
@@ -315,7 +255,7 @@ fn matcher(section: &Section<'_>, faults: &mut Faults<'_>) -> MatcherFile {
         at: section.at,
         issuer: section.text("issuer", faults),
         groups: section.texts("groups", faults),
-        users: users(section, "users", &["subject", "email"], faults),
+        users: users(section, "users", &USER, faults),
         claims: claims(section, faults),
     }
 }
@@ -323,7 +263,7 @@ fn matcher(section: &Section<'_>, faults: &mut Faults<'_>) -> MatcherFile {
 fn users(
     section: &Section<'_>,
     key: &str,
-    keys: &[&str],
+    keys: &Keys,
     faults: &mut Faults<'_>,
 ) -> Option<At<Vec<UserFile>>> {
     let (at, value) = section.get(key)?;
@@ -331,7 +271,10 @@ fn users(
         let kind = kind(value);
         let what = format!("`{key}` of {section} must be a list of tables, not {kind}.");
         faults.add(at, Fault::WrongType, what, Some(user_example(key)));
-        return None;
+        return Some(At {
+            value: Vec::new(),
+            at,
+        });
     };
     let mut users = Vec::new();
     for entry in array {
@@ -340,6 +283,12 @@ fn users(
             let kind = kind(entry.get_ref());
             let what = format!("An entry of `{key}` of {section} must be a table, not {kind}.");
             faults.add(at, Fault::WrongType, what, Some(user_example(key)));
+            users.push(UserFile {
+                at,
+                subject: None,
+                email: None,
+                username: None,
+            });
             continue;
         };
         let entry = Section {
@@ -347,7 +296,7 @@ fn users(
             at,
             table,
         };
-        entry.keys(keys, &[], faults);
+        entry.keys(keys, faults);
         users.push(UserFile {
             at,
             subject: entry.text("subject", faults),
@@ -370,7 +319,13 @@ fn user_example(key: &str) -> String {
 }
 
 fn claims(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<At<Vec<ClaimFile>>> {
-    let table = section.table("claims", faults)?;
+    let (at, _) = section.get("claims")?;
+    let Some(table) = section.table("claims", faults) else {
+        return Some(At {
+            value: Vec::new(),
+            at,
+        });
+    };
     let mut claims = Vec::new();
     for (key, value) in table.table {
         let name = At {
@@ -387,13 +342,14 @@ fn claims(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<At<Vec<Claim
                 );
                 let suggestion = "Write a string, a whole number, true or false.".to_owned();
                 faults.add(value.span().start, Fault::WrongType, what, suggestion);
+                claims.push(ClaimFile {
+                    name,
+                    value: serde_json::Value::Null,
+                });
             }
         }
     }
-    Some(At {
-        value: claims,
-        at: table.at,
-    })
+    Some(At { value: claims, at })
 }
 
 /// What JSON says the same: strings, integers, booleans, lists of them.
@@ -414,222 +370,102 @@ fn json(value: &Spanned<DeValue<'_>>) -> Option<serde_json::Value> {
     }
 }
 
-/// A table of the file.
-struct Section<'a> {
-    name: String,
-    at: usize,
-    table: &'a DeTable<'a>,
-}
-
-impl std::fmt::Display for Section<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.name.as_str() {
-            "" => f.write_str("the policy"),
-            name => write!(f, "`{name}`"),
-        }
-    }
-}
-
-impl<'a> Section<'a> {
-    fn below(&self, key: &str) -> String {
-        match self.name.as_str() {
-            "" => key.to_owned(),
-            name => format!("{name}.{key}"),
-        }
-    }
-
-    fn get(&self, key: &str) -> Option<(usize, &'a DeValue<'a>)> {
-        let value = self.table.get(key)?;
-        Some((value.span().start, value.get_ref()))
-    }
-
-    /// Every key must be one of these; those of later versions get a word of their own.
-    fn keys(&self, known: &[&str], later: &[&str], faults: &mut Faults<'_>) {
-        for key in self.table.keys() {
-            let (name, at) = (key.get_ref().as_ref(), key.span().start);
-            if known.contains(&name) {
-                continue;
-            }
-            if later.contains(&name) {
-                let what = format!("`{name}` of {self} is not supported yet.");
-                let suggestion = "Remove it, or wait for the version that has it.".to_owned();
-                faults.add(at, Fault::NotSupportedYet, what, suggestion);
-                continue;
-            }
-            let suggestion = if faults.is_full() {
-                None
-            } else {
-                did_you_mean(name, known.iter().chain(later).copied())
-                    .or_else(|| Some(format!("The keys here are `{}`.", known.join("`, `"))))
-            };
-            faults.add(
-                at,
-                Fault::UnknownKey,
-                format!("{self} has no key {name:?}."),
-                suggestion,
-            );
-        }
-    }
-
-    fn text(&self, key: &str, faults: &mut Faults<'_>) -> Option<Text> {
-        let (at, value) = self.get(key)?;
-        match value {
-            DeValue::String(text) => Some(At {
-                value: text.to_string(),
-                at,
-            }),
-            other => {
-                let kind = kind(other);
-                let what = format!("`{key}` of {self} must be a string, not {kind}.");
-                faults.add(
-                    at,
-                    Fault::WrongType,
-                    what,
-                    Some(format!("Write {key} = \"…\".")),
-                );
-                None
-            }
-        }
-    }
-
-    fn texts(&self, key: &str, faults: &mut Faults<'_>) -> Option<Texts> {
-        let (at, value) = self.get(key)?;
-        let DeValue::Array(array) = value else {
-            let kind = kind(value);
-            let what = format!("`{key}` of {self} must be a list of strings, not {kind}.");
-            let suggestion = match value {
-                DeValue::String(text) => format!("Write {key} = [{text:?}]."),
-                _ => format!("Write {key} = [\"…\"]."),
-            };
-            faults.add(at, Fault::WrongType, what, suggestion);
-            return None;
-        };
-        let mut texts = Vec::new();
-        for entry in array {
-            let at = entry.span().start;
-            match entry.get_ref() {
-                DeValue::String(text) => texts.push(At {
-                    value: text.to_string(),
-                    at,
-                }),
-                other => {
-                    let kind = kind(other);
-                    let what = format!("`{key}` of {self} must hold strings only, not {kind}.");
-                    faults.add(at, Fault::WrongType, what, None);
-                }
-            }
-        }
-        Some(At { value: texts, at })
-    }
-
-    fn table(&self, key: &str, faults: &mut Faults<'_>) -> Option<Section<'a>> {
-        let (at, value) = self.get(key)?;
-        match value {
-            DeValue::Table(table) => Some(Section {
-                name: self.below(key),
-                at,
-                table,
-            }),
-            other => {
-                let what = format!("`{key}` of {self} must be a table, not {}.", kind(other));
-                faults.add(
-                    at,
-                    Fault::WrongType,
-                    what,
-                    Some(format!("Write {key} = {{ … }}.")),
-                );
-                None
-            }
-        }
-    }
-
-    /// `[[key]]`
-    fn many(&self, key: &str, faults: &mut Faults<'_>) -> Vec<Section<'a>> {
-        let Some((at, value)) = self.get(key) else {
-            return Vec::new();
-        };
-        let DeValue::Array(array) = value else {
-            let what = format!("`{key}` must be a list of tables, not {}.", kind(value));
-            faults.add(
-                at,
-                Fault::WrongType,
-                what,
-                Some(format!("Write [[{key}]], twice bracketed.")),
-            );
-            return Vec::new();
-        };
-        let mut sections = Vec::new();
-        for (index, entry) in array.iter().enumerate() {
-            let at = entry.span().start;
-            match entry.get_ref() {
-                DeValue::Table(table) => {
-                    let name = format!("{key}[{}]", index.saturating_add(1));
-                    sections.push(Section { name, at, table });
-                }
-                other => {
-                    let what = format!("`{key}` must hold tables only, not {}.", kind(other));
-                    faults.add(at, Fault::WrongType, what, None);
-                }
-            }
-        }
-        sections
-    }
-
-    /// `[key]` or `[[key]]`
-    fn one_or_more(&self, key: &str, faults: &mut Faults<'_>) -> Vec<Section<'a>> {
-        match self.get(key) {
-            Some((at, DeValue::Table(table))) => vec![Section {
-                name: key.to_owned(),
-                at,
-                table,
-            }],
-            _ => self.many(key, faults),
-        }
-    }
-
-    /// `[key.NAME]` for every NAME
-    fn children(&self, key: &str, faults: &mut Faults<'_>) -> Vec<(Text, Section<'a>)> {
-        let Some(parent) = self.table(key, faults) else {
-            return Vec::new();
-        };
-        let mut children = Vec::new();
-        for (name, value) in parent.table {
-            let name = At {
-                value: name.get_ref().to_string(),
-                at: name.span().start,
-            };
-            match value.get_ref() {
-                DeValue::Table(table) => {
-                    let section = Section {
-                        name: parent.below(&name.value),
-                        at: name.at,
-                        table,
-                    };
-                    children.push((name, section));
-                }
-                other => {
-                    let (written, kind) = (&name.value, kind(other));
-                    let what = format!("`{key}.{written}` must be a table, not {kind}.");
-                    let suggestion = format!("Write [{key}.NAME] above the keys of each.");
-                    faults.add(name.at, Fault::WrongType, what, suggestion);
-                }
-            }
-        }
-        children
-    }
-}
-
-fn kind(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "a whole number",
-        DeValue::Float(_) => "a fraction",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    }
-}
-
 /// Largest policy that is read.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// The keys of one kind of table.
+#[derive(Debug)]
+pub(super) struct Keys {
+    pub(super) known: &'static [&'static str],
+    /// Of versions to come: refused with a word of their own, never ignored.
+    pub(super) later: &'static [&'static str],
+}
+
+pub(super) const TOP: Keys = Keys {
+    known: &[
+        "order",
+        "principals",
+        "username",
+        "roles",
+        "grants",
+        "rights",
+        "tests",
+    ],
+    later: &[
+        "hosts",
+        "sessions",
+        "requests",
+        "recording",
+        "notify",
+        "tasks",
+    ],
+};
+
+pub(super) const USERNAME: Keys = Keys {
+    known: &["issuer", "claim", "strip_domain", "table"],
+    later: &[],
+};
+
+pub(super) const ROLE: Keys = Keys {
+    known: &[
+        "description",
+        "accounts",
+        "max_validity",
+        "extensions",
+        "source",
+        "issuer_outage_grace",
+    ],
+    later: &[
+        "hosts",
+        "record",
+        "read_only",
+        "at_end",
+        "approval",
+        "reason",
+        "authentication",
+        "hours",
+        "command",
+        "commands",
+        "extend",
+        "idle",
+        "max_sessions",
+        "tasks",
+    ],
+};
+
+pub(super) const GRANT: Keys = Keys {
+    known: &["issuer", "groups", "users", "claims", "roles"],
+    later: &[
+        "hosts",
+        "until",
+        "hours",
+        "reason",
+        "approval",
+        "authentication",
+    ],
+};
+
+pub(super) const RIGHTS: Keys = Keys {
+    known: &["issuer", "groups", "users", "claims", "may"],
+    later: &["hosts", "until", "hours", "authentication"],
+};
+
+pub(super) const TEST: Keys = Keys {
+    known: &["who", "source", "may", "may_not", "accounts", "rights"],
+    later: &["hosts", "at", "reason", "approval", "authentication"],
+};
+
+pub(super) const WHO: Keys = Keys {
+    known: &["issuer", "subject", "email", "groups", "claims"],
+    later: &["authentication", "auth_time"],
+};
+
+pub(super) const USER: Keys = Keys {
+    known: &["subject", "email"],
+    later: &[],
+};
+
+pub(super) const NAMED_USER: Keys = Keys {
+    known: &["subject", "email", "username"],
+    later: &[],
+};

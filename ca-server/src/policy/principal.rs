@@ -157,7 +157,7 @@ macro_rules! text {
 text!(RoleName, AccountName, Principal);
 
 /// Sorted. Debian's and Red Hat's base systems, usual services, and the first accounts of images.
-const RESERVED: &[&str] = &[
+pub(super) const RESERVED: &[&str] = &[
     "abrt",
     "adm",
     "admin",
@@ -177,8 +177,8 @@ const RESERVED: &[&str] = &[
     "cassandra",
     "centos",
     "chrony",
-    "clickhouse",
     "clamav",
+    "clickhouse",
     "cloud-user",
     "consul",
     "core",
