@@ -297,4 +297,4 @@ pub fn validity_of(grant: &Grant, now: Timestamp, login_ends: Timestamp) -> Dura
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

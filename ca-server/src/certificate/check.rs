@@ -223,8 +223,8 @@ fn principals_are_some(read: &Read<'_>) -> Result<(), CheckError> {
 }
 
 /// A34, CVE-2026-35414: no comma, `#`, space, wildcard, quote or control character, for any reader
-/// of `principals="…"` and of `AuthorizedPrincipalsFile`; `:`, `+` and `@` only where our own forms
-/// `role:NAME`, `role:NAME+ACCOUNT` and `…@HOSTID` have them.
+/// of `principals="…"` and of `AuthorizedPrincipalsFile`; `:` and `+` only where our own forms
+/// `role:NAME` and `role:NAME+ACCOUNT` have them.
 fn principals_are_plain(read: &Read<'_>) -> Result<(), CheckError> {
     let name = |text: &[u8], most: usize, first: &[u8]| {
         let start = text.first().copied().unwrap_or_default();

@@ -224,9 +224,10 @@ fn rsa(key: &RsaPublicKey) -> Result<(), KeyError> {
 fn small_factor(modulus: &[u8]) -> Option<u32> {
     let prime = |n: &u32| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0);
     (2..752u32).filter(prime).find(|&factor| {
-        let remainder = modulus
-            .iter()
-            .fold(0u32, |rest, byte| ((rest << 8) | u32::from(*byte)) % factor);
+        let remainder = modulus.chunks(4).fold(0u64, |rest, chunk| {
+            let digits = chunk.iter().fold(rest, |n, byte| (n << 8) | u64::from(*byte));
+            digits % u64::from(factor)
+        });
         remainder == 0
     })
 }
@@ -240,28 +241,23 @@ fn application(application: &str) -> Result<(), KeyError> {
 }
 
 macro_rules! kinds {
-    ($($constant:ident = $name:literal),+ $(,)?) => {$(
+    ($($constant:ident = $name:literal / $certificate:literal),+ $(,)?) => {$(
         static $constant: Kind = Kind {
             name: $name,
-            certificate: kinds!(@certificate $name),
+            certificate: $certificate,
         };
     )+};
-    (@certificate "sk-ssh-ed25519@openssh.com") => { "sk-ssh-ed25519-cert-v01@openssh.com" };
-    (@certificate "sk-ecdsa-sha2-nistp256@openssh.com") => {
-        "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com"
-    };
-    (@certificate $name:literal) => { concat!($name, "-cert-v01@openssh.com") };
 }
 
 kinds! {
-    ED25519 = "ssh-ed25519",
-    P256 = "ecdsa-sha2-nistp256",
-    P384 = "ecdsa-sha2-nistp384",
-    P521 = "ecdsa-sha2-nistp521",
-    RSA = "ssh-rsa",
-    SK_ED25519 = "sk-ssh-ed25519@openssh.com",
-    SK_P256 = "sk-ecdsa-sha2-nistp256@openssh.com",
+    ED25519 = "ssh-ed25519" / "ssh-ed25519-cert-v01@openssh.com",
+    P256 = "ecdsa-sha2-nistp256" / "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    P384 = "ecdsa-sha2-nistp384" / "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    P521 = "ecdsa-sha2-nistp521" / "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    RSA = "ssh-rsa" / "ssh-rsa-cert-v01@openssh.com",
+    SK_ED25519 = "sk-ssh-ed25519@openssh.com" / "sk-ssh-ed25519-cert-v01@openssh.com",
+    SK_P256 = "sk-ecdsa-sha2-nistp256@openssh.com" / "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

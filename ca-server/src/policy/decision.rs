@@ -96,3 +96,35 @@ impl Grant {
         self.outage_grace
     }
 }
+
+#[cfg(test)]
+impl Grant {
+    /// A grant as a test wants it: `role:ROLE`, or one principal for each account in simple mode.
+    pub(crate) fn for_test(role: &str, validity: Duration) -> Self {
+        let role = RoleName::new(role).unwrap();
+        Grant {
+            principals: vec![Principal::role(&role)],
+            role,
+            accounts: vec![AccountName::new("observer").unwrap()],
+            username: None,
+            validity,
+            extensions: BTreeSet::from([Extension::Pty]),
+            source: Vec::new(),
+            policy_digest: "ab".repeat(32),
+            outage_grace: None,
+        }
+    }
+
+    /// The same with other contents.
+    pub(crate) fn with(
+        mut self,
+        principals: Vec<Principal>,
+        extensions: &[Extension],
+        source: &[&str],
+    ) -> Self {
+        self.principals = principals;
+        self.extensions = extensions.iter().copied().collect();
+        self.source = source.iter().map(|n| Cidr::new(n).unwrap()).collect();
+        self
+    }
+}
