@@ -1,5 +1,5 @@
-//! The keys of the CA, one job each (DESIGN 4): a [`Recorded`](crate::ledger::Recorded) comes in,
-//! an [`Issued`] goes out, and only this one can be sent to anybody (invariant 1). Signatures are
+//! The keys of the CA, one job each (DESIGN 4): a [`Recorded`] comes in, an
+//! [`Issued`] goes out, and only this one can be sent to anybody (invariant 1). Signatures are
 //! made by aws-lc. The user CA is unlocked when the server starts, any other key only when it has
 //! something to sign; of all of them the public halves are compared at the start, so that what we
 //! publish is what we sign with (A41).
@@ -13,6 +13,7 @@ use ssh_key::{HashAlg, PublicKey};
 
 use crate::certificate::check::{self, CheckError};
 use crate::certificate::{CaPublicKey, CertificateError, CertificateToSign};
+use crate::ledger::Recorded;
 use crate::secret::Secret;
 
 pub mod file;
@@ -163,17 +164,18 @@ impl Keyring {
         Ok(())
     }
 
-    /// Signs what is recorded, and nothing else (invariant 1).
-    pub fn sign(&self, recorded: crate::ledger::Recorded) -> Result<Issued, SignerError> {
-        self.sign_recorded(recorded.into_certificate())
-    }
-
-    /// Looks at the bytes once more, signs exactly them, and puts the line together.
-    fn sign_recorded(&self, certificate: CertificateToSign) -> Result<Issued, SignerError> {
+    /// Looks at the recorded bytes once more, signs exactly them, and puts the line together.
+    pub fn sign(&self, recorded: Recorded) -> Result<Issued, SignerError> {
+        let certificate = recorded.into_certificate();
         let bytes = certificate.to_be_signed();
         check::last_look(bytes, certificate.terms(), self.user_ca_public.blob())?;
         let signature = self.user_ca.sign(bytes).map_err(SignerError::Signing)?;
-        let mut whole = Vec::with_capacity(bytes.len().saturating_add(signature.len()).saturating_add(4));
+        let mut whole = Vec::with_capacity(
+            bytes
+                .len()
+                .saturating_add(signature.len())
+                .saturating_add(4),
+        );
         whole.extend_from_slice(bytes);
         crate::certificate::string(&mut whole, &signature)?;
         let kind = certificate.certificate_type();

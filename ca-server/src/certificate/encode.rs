@@ -73,8 +73,7 @@ fn nested(
 
 /// RFC 4251 §5: four bytes of length, then the bytes.
 pub(crate) fn string(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), CertificateError> {
-    let length =
-        u32::try_from(bytes.len()).map_err(|_| CertificateError::TooLong(bytes.len()))?;
+    let length = u32::try_from(bytes.len()).map_err(|_| CertificateError::TooLong(bytes.len()))?;
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(bytes);
     Ok(())

@@ -87,8 +87,7 @@ impl AcceptedKey {
         if let Some((name, _)) = split_name(blob) {
             refuse_by_name(std::str::from_utf8(name).map_err(|_| KeyError::Unreadable)?)?;
         }
-        let accepted =
-            Self::new(&PublicKey::from_bytes(blob).map_err(|_| KeyError::Unreadable)?)?;
+        let accepted = Self::new(&PublicKey::from_bytes(blob).map_err(|_| KeyError::Unreadable)?)?;
         // One key, one encoding: what is signed is what was sent.
         if accepted.blob == blob {
             Ok(accepted)
@@ -106,9 +105,11 @@ impl AcceptedKey {
             KeyData::SkEd25519(key) => edwards(key.public_key())
                 .and_then(|()| application(key.application()))
                 .map(|()| &SK_ED25519),
-            KeyData::SkEcdsaSha2NistP256(key) => on_curve(&ECDSA_P256_SHA256_FIXED, key.ec_point().as_bytes())
-                .and_then(|()| application(key.application()))
-                .map(|()| &SK_P256),
+            KeyData::SkEcdsaSha2NistP256(key) => {
+                on_curve(&ECDSA_P256_SHA256_FIXED, key.ec_point().as_bytes())
+                    .and_then(|()| application(key.application()))
+                    .map(|()| &SK_P256)
+            }
             other => {
                 let name = other.algorithm().to_string();
                 refuse_by_name(&name)?;
@@ -173,8 +174,7 @@ fn split_name(blob: &[u8]) -> Option<(&[u8], &[u8])> {
 /// which a signature fits every message.
 fn edwards(key: &Ed25519PublicKey) -> Result<(), KeyError> {
     let [low, middle @ .., high] = &key.0;
-    let beyond_p =
-        *low >= 0xed && middle.iter().all(|byte| *byte == 0xff) && high & 0x7f == 0x7f;
+    let beyond_p = *low >= 0xed && middle.iter().all(|byte| *byte == 0xff) && high & 0x7f == 0x7f;
     let point = ed25519_dalek::VerifyingKey::from_bytes(&key.0).map_err(|_| KeyError::Point)?;
     if beyond_p || point.is_weak() {
         return Err(KeyError::Point);
@@ -192,10 +192,7 @@ fn ecdsa(key: &EcdsaPublicKey) -> Result<&'static Kind, KeyError> {
 }
 
 /// RFC 5656 §3.1: the point is sent uncompressed (OpenSSH reads no other), and lies on the curve.
-fn on_curve(
-    algorithm: &'static EcdsaVerificationAlgorithm,
-    point: &[u8],
-) -> Result<(), KeyError> {
+fn on_curve(algorithm: &'static EcdsaVerificationAlgorithm, point: &[u8]) -> Result<(), KeyError> {
     if point.first() != Some(&0x04) {
         return Err(KeyError::Point);
     }
@@ -225,7 +222,9 @@ fn small_factor(modulus: &[u8]) -> Option<u32> {
     let prime = |n: &u32| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0);
     (2..752u32).filter(prime).find(|&factor| {
         let remainder = modulus.chunks(4).fold(0u64, |rest, chunk| {
-            let digits = chunk.iter().fold(rest, |n, byte| (n << 8) | u64::from(*byte));
+            let digits = chunk
+                .iter()
+                .fold(rest, |n, byte| (n << 8) | u64::from(*byte));
             digits % u64::from(factor)
         });
         remainder == 0

@@ -69,7 +69,11 @@ fn signed(certificate: &CertificateToSign, ca: &KeyPair) -> String {
     string(&mut whole, &signature).unwrap();
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode(whole);
-    format!("{} {text} {}", certificate.certificate_type(), certificate.key_id())
+    format!(
+        "{} {text} {}",
+        certificate.certificate_type(),
+        certificate.key_id()
+    )
 }
 
 /// What `ssh-keygen -L` says, which verifies the signature while reading.
@@ -229,7 +233,10 @@ fn a_login_that_is_over_gives_no_certificate() {
         };
         let now = NOW.plus(Duration::from_millis(late));
         let refused = make(&grant(), &subject(), facts, &ca, now).unwrap_err();
-        assert!(matches!(refused, CertificateError::LoginOver { .. }), "{refused}");
+        assert!(
+            matches!(refused, CertificateError::LoginOver { .. }),
+            "{refused}"
+        );
     }
 }
 

@@ -130,7 +130,11 @@ pub fn write(
     let locked = match lock {
         Lock::Open => key.clone(),
         Lock::Random(passphrase) | Lock::Chosen(passphrase) => {
-            let rounds = if matches!(lock, Lock::Random(_)) { 1 } else { CHOSEN_ROUNDS };
+            let rounds = if matches!(lock, Lock::Random(_)) {
+                1
+            } else {
+                CHOSEN_ROUNDS
+            };
             let salt = entropy::bytes::<16>(rng).to_vec();
             let kdf = Kdf::Bcrypt { salt, rounds };
             key.encrypt_with(Cipher::Aes256Ctr, kdf, rng.next_u32(), passphrase.expose())

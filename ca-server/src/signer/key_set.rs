@@ -199,16 +199,14 @@ fn current(path: &Path, text: &str, identity: &PublicKey) -> Result<Loaded, KeyS
     believe(path, signed, identity)
 }
 
-fn believe(
-    path: &Path,
-    signed: SignedKeySet,
-    identity: &PublicKey,
-) -> Result<Loaded, KeySetError> {
+fn believe(path: &Path, signed: SignedKeySet, identity: &PublicKey) -> Result<Loaded, KeySetError> {
     let pinned = identity.fingerprint(HashAlg::Sha256).to_string();
-    let set = signed.verify(&pinned).map_err(|cause| KeySetError::Refused {
-        path: path.into(),
-        cause,
-    })?;
+    let set = signed
+        .verify(&pinned)
+        .map_err(|cause| KeySetError::Refused {
+            path: path.into(),
+            cause,
+        })?;
     consistent(&set, identity).map_err(|fault| KeySetError::Content {
         path: path.into(),
         fault,

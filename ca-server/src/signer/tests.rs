@@ -1,0 +1,137 @@
+//! The keyring: what it signs, what it refuses to sign, and folders that it does not open.
+
+use std::time::Duration;
+
+use super::file::Lock;
+use super::*;
+use crate::certificate::tests::{listed, login, subject};
+use crate::certificate::{AcceptedKey, UserCertificate};
+use crate::entropy::seeded;
+use crate::policy::Grant;
+use crate::time::Timestamp;
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+/// A folder of keys as `init` makes it, unlocked.
+fn folder(kind: KeyKind) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rng = seeded(11);
+    for name in [IDENTITY, "user-ca", "host-ca", "bundle", "ledger"] {
+        file::generate(folder.path(), name, kind, Lock::Open, &mut rng).unwrap();
+    }
+    folder
+}
+
+fn recorded(ca: &CaPublicKey, key: &AcceptedKey, seed: u64) -> Recorded {
+    let grant = Grant::for_test("production-observer", Duration::from_secs(900));
+    let ask = UserCertificate {
+        grant: &grant,
+        key,
+        login: login(),
+        ca,
+        now: NOW,
+    };
+    Recorded::for_test(CertificateToSign::user(&ask, &mut seeded(seed)).unwrap())
+}
+
+#[test]
+fn exactly_the_recorded_bytes_are_signed() {
+    for kind in [KeyKind::Ed25519, KeyKind::P256] {
+        let folder = folder(kind);
+        let keyring = Keyring::open(folder.path(), None).unwrap();
+        for seed in 0..20 {
+            let recorded = recorded(keyring.user_ca(), &subject(), seed);
+            let bytes = recorded.certificate().to_be_signed().to_vec();
+            let issued = keyring.sign(recorded).unwrap();
+            let mut words = issued.line().split(' ');
+            let (kind, text) = (words.next().unwrap(), words.next().unwrap());
+            assert_eq!(kind, "ssh-ed25519-cert-v01@openssh.com");
+            assert_eq!(words.collect::<Vec<_>>(), [issued.certificate().key_id()]);
+            let whole = STANDARD.decode(text).unwrap();
+            assert!(whole.starts_with(&bytes));
+            let read = ssh_key::Certificate::from_openssh(issued.line()).unwrap();
+            let ca = keyring.user_ca().public_key().fingerprint(HashAlg::Sha256);
+            read.validate_at(NOW.seconds(), &[ca]).unwrap();
+            if seed == 0 {
+                let text = listed(issued.line());
+                assert!(text.contains(&ca.to_string()), "{text}");
+            }
+        }
+    }
+}
+
+/// A key that was replaced between the record and the signature does not sign what was recorded
+/// for another (A41).
+#[test]
+fn bytes_recorded_for_another_ca_are_not_signed() {
+    let folder = folder(KeyKind::Ed25519);
+    let keyring = Keyring::open(folder.path(), None).unwrap();
+    let other = crate::certificate::tests::user_ca(KeyKind::Ed25519);
+    let other = CaPublicKey::new(other.public_key()).unwrap();
+    let refused = keyring.sign(recorded(&other, &subject(), 1)).unwrap_err();
+    let expected = CheckError::SignatureKey;
+    assert!(
+        matches!(&refused, SignerError::LastLook(found) if *found == expected),
+        "{refused}"
+    );
+}
+
+/// A37: one key as user CA and host CA would make every user certificate a step to a host's.
+#[test]
+fn one_key_with_two_jobs_is_refused() {
+    let names = [IDENTITY, "user-ca", "host-ca", "bundle", "ledger"];
+    for (at, one) in names.iter().enumerate() {
+        for other in names.iter().skip(at + 1) {
+            let folder = folder(KeyKind::Ed25519);
+            for suffix in ["", ".pub"] {
+                let from = folder.path().join(format!("{one}{suffix}"));
+                let to = folder.path().join(format!("{other}{suffix}"));
+                std::fs::copy(from, to).unwrap();
+            }
+            let refused = Keyring::open(folder.path(), None).unwrap_err();
+            let same = matches!(&refused, SignerError::Twice { one: a, other: b } if a == one && b == other);
+            assert!(same, "{refused}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_with_a_mismatched_or_missing_pair_does_not_open() {
+    for name in ["user-ca", "host-ca", "bundle", "ledger"] {
+        let folder = folder(KeyKind::Ed25519);
+        let public = folder.path().join(format!("{name}.pub"));
+        std::fs::copy(folder.path().join("identity.pub"), &public).unwrap();
+        let refused = Keyring::open(folder.path(), None).unwrap_err();
+        let expected = matches!(refused, SignerError::File(FileError::OtherPublic(_)));
+        assert!(expected, "{refused}");
+        std::fs::remove_file(public).unwrap();
+        let refused = Keyring::open(folder.path(), None).unwrap_err();
+        let expected = matches!(refused, SignerError::File(FileError::Missing(_)));
+        assert!(expected, "{refused}");
+    }
+}
+
+#[test]
+fn the_private_identity_key_is_not_needed_to_serve() {
+    let folder = folder(KeyKind::P256);
+    std::fs::remove_file(folder.path().join(IDENTITY)).unwrap();
+    let keyring = Keyring::open(folder.path(), None).unwrap();
+    assert!(keyring.fingerprint().starts_with("SHA256:"));
+    let missing = Keyring::unlock_identity(folder.path(), None).unwrap_err();
+    let expected = matches!(missing, SignerError::File(FileError::Missing(_)));
+    assert!(expected, "{missing}");
+}
+
+/// Invariant 9: nothing that could be logged shows a private key.
+#[test]
+fn a_keyring_shows_no_private_key() {
+    let folder = folder(KeyKind::Ed25519);
+    let key = file::unlock(folder.path(), "user-ca", None).unwrap();
+    let secret = key.key_data().ed25519().unwrap().private.to_bytes();
+    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let keyring = Keyring::open(folder.path(), None).unwrap();
+    let shown = format!("{keyring:?}");
+    assert!(shown.contains("KeyPair(SHA256:"));
+    assert!(!shown.to_lowercase().contains(&hex));
+    assert!(!shown.contains(&format!("{:?}", &secret[..4]).replace(['[', ']'], "")));
+}

@@ -19,7 +19,12 @@ use ssh_key::{Algorithm, EcdsaCurve, HashAlg, Mpint, PublicKey, SshSig};
 pub fn verify_proof(header: &ProofHeader, request: &Request<'_>) -> Result<(), ProofError> {
     let message = proof::message(request, header.time, header.id);
     let key = header.public_key();
-    verify_sshsig(&key, proof::NAMESPACE, message.as_bytes(), &header.signature)
+    verify_sshsig(
+        &key,
+        proof::NAMESPACE,
+        message.as_bytes(),
+        &header.signature,
+    )
 }
 
 /// Checks an SSHSIG by `key`; a security key must have been touched.
@@ -86,4 +91,4 @@ fn fixed_p256(mut bytes: &[u8]) -> Option<[u8; 64]> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -39,9 +39,8 @@ fn string(bytes: &[u8]) -> Vec<u8> {
 impl Draft {
     fn of(read: &Read<'_>) -> Self {
         let own = |all: &[&[u8]]| all.iter().map(|one| one.to_vec()).collect();
-        let pairs = |all: &[(&[u8], &[u8])]| {
-            all.iter().map(|(a, b)| (a.to_vec(), b.to_vec())).collect()
-        };
+        let pairs =
+            |all: &[(&[u8], &[u8])]| all.iter().map(|(a, b)| (a.to_vec(), b.to_vec())).collect();
         Draft {
             certificate_type: read.certificate_type.to_vec(),
             nonce: read.nonce.to_vec(),
@@ -89,7 +88,10 @@ impl Draft {
     }
 
     fn extension(&mut self, name: &str) -> &mut (Vec<u8>, Vec<u8>) {
-        let at = self.extensions.iter().position(|(n, _)| n == name.as_bytes());
+        let at = self
+            .extensions
+            .iter()
+            .position(|(n, _)| n == name.as_bytes());
         &mut self.extensions[at.unwrap()]
     }
 }
@@ -130,7 +132,10 @@ fn a_certificate_cut_short_anywhere_is_refused() {
     let (draft, terms) = good();
     let bytes = draft.bytes();
     for end in 0..bytes.len() {
-        assert!(last_look(&bytes[..end], &terms, &terms.ca).is_err(), "{end}");
+        assert!(
+            last_look(&bytes[..end], &terms, &terms.ca).is_err(),
+            "{end}"
+        );
     }
 }
 
@@ -159,14 +164,20 @@ fn a_certificate_nested_as_the_key_is_refused() {
 
 #[test]
 fn a_short_nonce_is_refused() {
-    assert_eq!(broken(|draft| draft.nonce.truncate(16)), CheckError::Nonce(16));
+    assert_eq!(
+        broken(|draft| draft.nonce.truncate(16)),
+        CheckError::Nonce(16)
+    );
     assert_eq!(broken(|draft| draft.nonce.clear()), CheckError::Nonce(0));
 }
 
 #[test]
 fn serial_zero_and_serials_beyond_63_bits_are_refused() {
     for serial in [0, 1 << 63, u64::MAX] {
-        assert_eq!(broken(|draft| draft.serial = serial), CheckError::Serial(serial));
+        assert_eq!(
+            broken(|draft| draft.serial = serial),
+            CheckError::Serial(serial)
+        );
     }
 }
 
@@ -197,7 +208,10 @@ fn a_key_id_that_forges_a_log_line_or_a_part_is_refused() {
     ];
     for attempt in attempts {
         let found = broken(|draft| draft.key_id = attempt.into());
-        assert!(matches!(found, CheckError::KeyId(_)), "{attempt:?}: {found}");
+        assert!(
+            matches!(found, CheckError::KeyId(_)),
+            "{attempt:?}: {found}"
+        );
     }
 }
 
@@ -244,8 +258,24 @@ fn no_character_that_a_reader_splits_or_cuts_at_is_in_a_principal() {
     assert_eq!(allowed, "-0123456789_abcdefghijklmnopqrstuvwxyz");
     let long = "a".repeat(33);
     let attempts = [
-        "", "*", "root#eu", "deploy,root", "-oProxyCommand", "0", "Root", "role:", "role:+root",
-        "role:a+", "role:a+b+c", "role:a+b:c", "rôle", "roleа", "a b", "a\nb", "role:a@b", &long,
+        "",
+        "*",
+        "root#eu",
+        "deploy,root",
+        "-oProxyCommand",
+        "0",
+        "Root",
+        "role:",
+        "role:+root",
+        "role:a+",
+        "role:a+b+c",
+        "role:a+b:c",
+        "rôle",
+        "roleа",
+        "a b",
+        "a\nb",
+        "role:a@b",
+        &long,
     ];
     for attempt in attempts {
         terms.principals = vec![attempt.to_owned()];
@@ -290,7 +320,10 @@ fn a_day_is_the_longest_whatever_was_agreed() {
     draft.valid_before = draft.valid_after + 120 + 24 * 3600;
     look(&draft, &terms).unwrap();
     draft.valid_before += 1;
-    assert!(matches!(look(&draft, &terms), Err(CheckError::Validity { .. })));
+    assert!(matches!(
+        look(&draft, &terms),
+        Err(CheckError::Validity { .. })
+    ));
 }
 
 #[test]
@@ -323,7 +356,11 @@ fn a_critical_option_missing_changed_or_added_is_refused() {
         let forced = (b"force-command".to_vec(), string(b"id"));
         draft.critical.insert(0, forced);
     });
-    refused(|draft| draft.critical.push((b"verify-required".to_vec(), Vec::new())));
+    refused(|draft| {
+        draft
+            .critical
+            .push((b"verify-required".to_vec(), Vec::new()));
+    });
     let (mut draft, mut terms) = good();
     terms.source.clear();
     assert!(matches!(look(&draft, &terms), Err(CheckError::Critical(_))));
@@ -343,10 +380,16 @@ fn an_extension_missing_changed_or_added_is_refused() {
     }
     refused(|draft| draft.extensions.clear());
     refused(|draft| {
-        draft.extensions.push((b"permit-user-rc".to_vec(), Vec::new()));
+        draft
+            .extensions
+            .push((b"permit-user-rc".to_vec(), Vec::new()));
         draft.extensions.sort();
     });
-    refused(|draft| draft.extensions.push((b"zzz@example.com".to_vec(), Vec::new())));
+    refused(|draft| {
+        draft
+            .extensions
+            .push((b"zzz@example.com".to_vec(), Vec::new()));
+    });
     refused(|draft| draft.extension("permit-pty").1 = string(b"yes"));
     refused(|draft| draft.extension(LOGIN_EXTENSION).1 = string(b"other"));
     refused(|draft| draft.extension(POLICY_EXTENSION).1 = string(b"00"));
@@ -374,35 +417,59 @@ fn permit_user_rc_is_refused_even_where_it_was_agreed() {
         draft.extensions.push((name.into(), Vec::new()));
         draft.extensions.sort();
         let found = look(&draft, &terms);
-        assert!(matches!(found, Err(CheckError::Extensions(_))), "{name}: {found:?}");
+        assert!(
+            matches!(found, Err(CheckError::Extensions(_))),
+            "{name}: {found:?}"
+        );
     }
 }
 
 #[test]
 fn a_reserved_field_with_content_is_refused() {
-    assert_eq!(broken(|draft| draft.reserved = vec![1]), CheckError::Reserved(1));
+    assert_eq!(
+        broken(|draft| draft.reserved = vec![1]),
+        CheckError::Reserved(1)
+    );
 }
 
 #[test]
 fn another_key_than_the_user_ca_is_refused_as_signature_key() {
     let (mut draft, mut terms) = good();
     let other = user_ca(KeyKind::P256).public_key().to_bytes().unwrap();
-    assert_eq!(last_look(&draft.bytes(), &terms, &other), Err(CheckError::SignatureKey));
+    assert_eq!(
+        last_look(&draft.bytes(), &terms, &other),
+        Err(CheckError::SignatureKey)
+    );
     let ours = terms.ca.clone();
     draft.ca.clone_from(&other);
-    assert_eq!(last_look(&draft.bytes(), &terms, &ours), Err(CheckError::SignatureKey));
+    assert_eq!(
+        last_look(&draft.bytes(), &terms, &ours),
+        Err(CheckError::SignatureKey)
+    );
     terms.ca.clone_from(&other);
-    assert_eq!(last_look(&draft.bytes(), &terms, &ours), Err(CheckError::SignatureKey));
+    assert_eq!(
+        last_look(&draft.bytes(), &terms, &ours),
+        Err(CheckError::SignatureKey)
+    );
     last_look(&draft.bytes(), &terms, &other).unwrap();
 }
 
 #[test]
 fn rsa_and_certificates_are_refused_as_signature_key() {
-    for name in ["ssh-rsa", "ssh-ed25519-cert-v01@openssh.com", "ecdsa-sha2-nistp384", ""] {
+    for name in [
+        "ssh-rsa",
+        "ssh-ed25519-cert-v01@openssh.com",
+        "ecdsa-sha2-nistp384",
+        "",
+    ] {
         let (mut draft, mut terms) = good();
         draft.ca = [string(name.as_bytes()), string(b"key")].concat();
         terms.ca.clone_from(&draft.ca);
-        assert_eq!(look(&draft, &terms), Err(CheckError::SignatureKey), "{name}");
+        assert_eq!(
+            look(&draft, &terms),
+            Err(CheckError::SignatureKey),
+            "{name}"
+        );
     }
 }
 

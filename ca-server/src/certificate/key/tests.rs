@@ -14,7 +14,17 @@ fn keygen(kind: &str, bits: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("id");
     let made = Command::new("ssh-keygen")
-        .args(["-q", "-t", kind, "-b", bits, "-N", "", "-C", "a comment, two"])
+        .args([
+            "-q",
+            "-t",
+            kind,
+            "-b",
+            bits,
+            "-N",
+            "",
+            "-C",
+            "a comment, two",
+        ])
         .arg("-f")
         .arg(&path)
         .status()
@@ -73,7 +83,12 @@ fn modulus(bits: usize) -> Vec<u8> {
 }
 
 fn rsa_blob(exponent: &[u8], modulus: &[u8]) -> Vec<u8> {
-    let positive = |bytes: &[u8]| Mpint::from_positive_bytes(bytes).unwrap().as_bytes().to_vec();
+    let positive = |bytes: &[u8]| {
+        Mpint::from_positive_bytes(bytes)
+            .unwrap()
+            .as_bytes()
+            .to_vec()
+    };
     blob(&[b"ssh-rsa", &positive(exponent), &positive(modulus)])
 }
 
@@ -115,7 +130,16 @@ fn keys_that_anybody_could_break_are_refused() {
         bytes[0] = 2;
         bytes
     };
-    for point in [[0u8; 32], identity, order_two, order_eight, p(0xed), p(0xee), p(0xff), not_on_curve] {
+    for point in [
+        [0u8; 32],
+        identity,
+        order_two,
+        order_eight,
+        p(0xed),
+        p(0xee),
+        p(0xff),
+        not_on_curve,
+    ] {
         let found = AcceptedKey::from_blob(&blob(&[b"ssh-ed25519", &point]));
         assert_eq!(found, Err(KeyError::Point), "{point:02x?}");
         let sk = blob(&[b"sk-ssh-ed25519@openssh.com", &point, b"ssh:"]);
@@ -202,11 +226,20 @@ fn negative_and_padded_numbers_are_refused() {
 #[test]
 fn dsa_and_unknown_kinds_are_refused_by_name() {
     let line = "ssh-dss AAAAB3NzaC1kc3MAAACBAP a";
-    assert_eq!(AcceptedKey::parse(line), Err(KeyError::Kind("ssh-dss".into())));
+    assert_eq!(
+        AcceptedKey::parse(line),
+        Err(KeyError::Kind("ssh-dss".into()))
+    );
     let dsa = blob(&[b"ssh-dss", &[1], &[1], &[1], &[1]]);
-    assert_eq!(AcceptedKey::from_blob(&dsa), Err(KeyError::Kind("ssh-dss".into())));
+    assert_eq!(
+        AcceptedKey::from_blob(&dsa),
+        Err(KeyError::Kind("ssh-dss".into()))
+    );
     let found = AcceptedKey::from_blob(&blob(&[b"ssh-mine@example.com", b"key"]));
-    assert!(matches!(found, Err(KeyError::Kind(_) | KeyError::Unreadable)), "{found:?}");
+    assert!(
+        matches!(found, Err(KeyError::Kind(_) | KeyError::Unreadable)),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -218,7 +251,10 @@ fn a_certificate_in_place_of_a_key_is_refused() {
     let mut whole = made.to_be_signed().to_vec();
     whole.extend(string(&ca.sign(made.to_be_signed()).unwrap()));
     assert_eq!(AcceptedKey::from_blob(&whole), Err(KeyError::Certificate));
-    let line = ssh_key::Certificate::from_bytes(&whole).unwrap().to_openssh().unwrap();
+    let line = ssh_key::Certificate::from_bytes(&whole)
+        .unwrap()
+        .to_openssh()
+        .unwrap();
     assert_eq!(AcceptedKey::parse(&line), Err(KeyError::Certificate));
     // The certificate's bytes under the name of a plain key.
     let disguised = line.replacen("ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519", 1);
@@ -240,7 +276,10 @@ fn bytes_after_a_key_and_lines_after_a_line_are_refused() {
     let renamed = line.replace("ssh-ed25519 ", "ssh-rsa ");
     assert_eq!(AcceptedKey::parse(&renamed), Err(KeyError::Unreadable));
     let huge = format!("ssh-ed25519 {}", "A".repeat(MAX_LINE));
-    assert_eq!(AcceptedKey::parse(&huge), Err(KeyError::TooLong(huge.len())));
+    assert_eq!(
+        AcceptedKey::parse(&huge),
+        Err(KeyError::TooLong(huge.len()))
+    );
     assert_eq!(AcceptedKey::parse(""), Err(KeyError::Unreadable));
 }
 
@@ -277,7 +316,11 @@ fn no_key_takes_long_to_judge() {
     for key in worst {
         let start = Instant::now();
         let _ = AcceptedKey::from_blob(&key);
-        assert!(start.elapsed() < Duration::from_millis(250), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_millis(250),
+            "{:?}",
+            start.elapsed()
+        );
     }
 }
 
