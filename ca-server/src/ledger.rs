@@ -125,6 +125,15 @@ impl Recorded {
     pub fn index(&self) -> u64 {
         self.index
     }
+
+    /// For tests of the signer: not in any ledger.
+    #[cfg(test)]
+    pub(crate) fn for_test(certificate: CertificateToSign) -> Self {
+        Recorded {
+            certificate,
+            index: 0,
+        }
+    }
 }
 
 /// To whom something was refused.
