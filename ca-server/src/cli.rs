@@ -21,8 +21,8 @@ mod key;
 mod login;
 mod passphrase;
 mod policy;
-//TMP mod restore;
-//TMP mod serve;
+mod restore;
+mod serve;
 mod setup;
 
 /// The whole command line.
@@ -72,8 +72,8 @@ enum Command {
     Setup(Box<setup::Setup>),
     /// Make the data folder of a new CA: keys, configuration, policy
     Init(Box<init::Init>),
-    //TMP /// Serve the CA
-    //TMP Serve(serve::Serve),
+    /// Serve the CA
+    Serve(serve::Serve),
     /// Check, test and explain the policy
     #[command(subcommand)]
     Policy(policy::Policy),
@@ -88,8 +88,8 @@ enum Command {
     Key(key::Key),
     /// Back up everything into one file, while the CA serves
     Backup(backup::Backup),
-    //TMP /// Make a data folder from a backup; starts a new epoch
-    //TMP Restore(restore::Restore),
+    /// Make a data folder from a backup; starts a new epoch
+    Restore(restore::Restore),
     /// Look for what is wrong, with the mend for each
     Doctor(doctor::Doctor),
     /// Print the completions for a shell
@@ -125,13 +125,13 @@ fn run(cli: Cli, terminal: &mut Terminal) -> Result<(), Failure> {
     match cli.command {
         Command::Setup(setup) => setup.run(&data, terminal),
         Command::Init(init) => init.run(&data, terminal),
-        //TMP Command::Serve(serve) => serve.run(&data, terminal),
+        Command::Serve(serve) => serve.run(&data, terminal),
         Command::Policy(policy) => policy.run(&data, terminal),
         Command::Login(login) => login.run(&data, terminal),
         Command::Audit(audit) => audit.run(&data, terminal),
         Command::Key(key) => key.run(&data, terminal),
         Command::Backup(backup) => backup.run(&data, terminal),
-        //TMP Command::Restore(restore) => restore.run(&data, terminal),
+        Command::Restore(restore) => restore.run(&data, terminal),
         Command::Doctor(doctor) => doctor.run(&data, terminal),
         Command::Completions(completions) => completions.run(terminal),
         Command::Man(man) => man.run(terminal),

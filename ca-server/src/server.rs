@@ -34,6 +34,7 @@ pub(crate) mod connections;
 pub mod lock;
 pub mod reload;
 pub(crate) mod state;
+mod systemd;
 pub mod tls;
 
 use connections::{CurrentTls, Open};
@@ -339,6 +340,7 @@ async fn serve(options: ServeOptions) -> Result<(), StartError> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
+    systemd::notify("READY=1");
     loop {
         tokio::select! {
             _ = hangup.recv() => { let _already_told = running.reload().await; }
@@ -346,6 +348,7 @@ async fn serve(options: ServeOptions) -> Result<(), StartError> {
             _ = interrupt.recv() => break,
         }
     }
+    systemd::notify("STOPPING=1");
     tracing::info!("stopping");
     Ok(running.stop().await?)
 }
