@@ -216,7 +216,7 @@ async fn decide(
                     "role": ask.role,
                     "validity": input.request.validity,
                 }),
-                policy: snapshot.policy.digest(),
+                policy: Some(snapshot.policy.digest()),
                 request: &input.request_id,
                 source: input.source,
                 now: input.now,

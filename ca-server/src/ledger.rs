@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::certificate::CertificateToSign;
+use crate::identity::Snapshot;
 use crate::login::cache::LoginCache;
 use crate::login::{EndedBy, LiveLogin, LoginId};
 use crate::store::{DiskState, Store, StoreError, StoreOptions, guard, ledger as records};
@@ -142,7 +143,7 @@ pub enum RefusedTo<'a> {
     /// A login; what is pending of it is written all the same.
     Login(&'a LiveLogin),
     /// Somebody with a verified token, to whom no login was given.
-    Person(&'a crate::identity::Snapshot),
+    Person(&'a Snapshot),
 }
 
 /// A refusal to a known person.
@@ -158,8 +159,8 @@ pub struct Refused<'a> {
     pub reason: &'a str,
     /// What they asked, as they wrote it.
     pub asked: Value,
-    /// Digest of the policy that decided.
-    pub policy: &'a str,
+    /// Digest of the policy, where it was the policy that decided.
+    pub policy: Option<&'a str>,
     /// Request id.
     pub request: &'a str,
     /// Where the request came from.
@@ -228,6 +229,7 @@ impl Ledger {
             "username": username,
         });
         let serial = certificate.serial();
+        let said = request.clone();
         let entry = self
             .draft(Kind::Certificate, now)
             .fact("login", login.id.to_string())
@@ -246,15 +248,17 @@ impl Ledger {
             .part(self.raw(PartName::ToBeSigned, certificate.to_be_signed().to_vec()))
             .part(self.part(PartName::Details, &details)?)
             .finish()?;
-        let outcome = self
-            .writer
-            .write(Write {
-                now,
-                class: Class::Issuing,
-                who: Who::Login { login, username },
-                work: Work::Certificate { entry, serial },
-            })
-            .await?;
+        let state = Arc::clone(&login.state);
+        let who = Who::Login { login, username };
+        let work = Work::Certificate { entry, serial };
+        let outcome = match self.write(now, Class::Issuing, who, work).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                self.denied(&state.identity, &error, &said, source, now)
+                    .await;
+                return Err(error);
+            }
+        };
         match outcome.index {
             Some(index) => Ok(Recorded { certificate, index }),
             None => Err(LedgerError::Stopped),
@@ -296,12 +300,9 @@ impl Ledger {
             ),
         };
         if !guard(&self.refusals).admit(person, now) {
-            return match who {
-                Who::Login { .. } => self
-                    .write(now, Class::Issuing, who, Work::LoginOnly)
-                    .await
-                    .map(drop),
-                Who::Person { .. } | Who::Nobody => Ok(()),
+            return match refused.to {
+                RefusedTo::Login(login) => self.record_login(login, now).await,
+                RefusedTo::Person(_) => Ok(()),
             };
         }
         let details = json!({
@@ -311,12 +312,14 @@ impl Ledger {
         });
         let mut draft = self
             .draft(Kind::Refused, now)
-            .fact("policy", refused.policy)
             .fact("request", refused.request)
             .fact("rule", refused.rule)
             .part(self.part(PartName::Details, &details)?);
         if let Some(role) = refused.role {
             draft = draft.fact("role", role);
+        }
+        if let Some(policy) = refused.policy {
+            draft = draft.fact("policy", policy);
         }
         match (&who, commitment) {
             (Who::Login { login, .. }, Some(commitment)) => {
@@ -330,9 +333,47 @@ impl Ledger {
                 }
             }
         }
-        self.write(now, Class::Ordinary, who, Work::Record(draft.finish()?))
-            .await
-            .map(drop)
+        let work = Work::Record(draft.finish()?);
+        let written = self.write(now, Class::Ordinary, who, work).await;
+        if let (Err(error), RefusedTo::Login(login)) = (&written, refused.to) {
+            let (request, source) = (refused.request, refused.source);
+            self.denied(&login.identity, error, request, source, now)
+                .await;
+        }
+        written.map(drop)
+    }
+
+    /// What the store refused to somebody whose token is good: an operator must find it (A22).
+    async fn denied(
+        &self,
+        who: &Snapshot,
+        error: &LedgerError,
+        request: &str,
+        source: Option<IpAddr>,
+        now: Timestamp,
+    ) {
+        let rule = match error {
+            LedgerError::NameTaken { .. } => "name-taken",
+            LedgerError::KeyInUse => "key-in-use",
+            LedgerError::TokenUsed => "token-used",
+            _ => return,
+        };
+        let reason = error.to_string();
+        let recorded = Box::pin(self.record_refused(Refused {
+            to: RefusedTo::Person(who),
+            rule,
+            role: None,
+            reason: &reason,
+            asked: Value::Null,
+            policy: None,
+            request,
+            source,
+            now,
+        }));
+        if let Err(cause) = recorded.await {
+            let cause = &cause as &dyn std::error::Error;
+            tracing::error!(rule, request, error = cause, "a refusal is not recorded");
+        }
     }
 
     /// Counts a refusal to a caller that is not known: one summary a minute tells of them all.

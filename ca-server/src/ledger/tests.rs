@@ -22,6 +22,7 @@ mod backups;
 mod crash;
 mod listing;
 mod logins;
+mod measure;
 
 const ISSUER: &str = "https://idp.example.com";
 const START: Timestamp = Timestamp::from_seconds(1_795_461_600);
@@ -218,7 +219,7 @@ fn refused<'a>(to: RefusedTo<'a>, now: Timestamp) -> Refused<'a> {
         role: Some("observer"),
         reason: "You are in none of the groups.",
         asked: json!({ "role": "observer" }),
-        policy: "digest",
+        policy: Some("digest"),
         request: "request-1",
         source: "192.0.2.7".parse().ok(),
         now,

@@ -268,14 +268,6 @@ async fn an_email_address_that_comes_back_with_another_subject_is_refused() {
         matches!(error, LedgerError::NameTaken { kind: "email", .. }),
         "{error}"
     );
-    let who = RefusedTo::Person(&second.identity);
-    lab.ledger
-        .record_refused(Refused {
-            rule: "name-taken",
-            ..refused(who, START)
-        })
-        .await
-        .unwrap();
     let page = list::page(
         &lab.ledger,
         AuditQuery {
