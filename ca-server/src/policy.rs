@@ -33,7 +33,7 @@ mod attempts;
 
 pub use decision::{Ask, Grant, Refusal};
 pub use error::{Fault, PolicyError, PolicyErrors};
-pub use example::{ExampleGrant, example};
+pub use example::{ExampleGrant, example, example_for_people};
 pub use explain::ExplainError;
 pub use principal::{AccountName, NameError, Principal, RoleName};
 pub use right::{Right, Rights};

@@ -8,7 +8,7 @@ use super::role::{Account, OWN};
 /// `Ops=production-observer:observer`: one group, one role, its accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExampleGrant {
-    /// The group, exactly as the issuer writes it.
+    /// The group, exactly as the issuer writes it; for [`example_for_people`] an e-mail address.
     pub group: String,
     /// The role that its members get.
     pub role: RoleName,
@@ -74,78 +74,188 @@ impl std::str::FromStr for ExampleGrant {
 /// A commented policy that gives each group its roles. Without any, the usual two: "Ops" observes
 /// production, "SRE" administers it. It loads wherever the issuer can say groups.
 pub fn example(issuer: &str, grants: &[ExampleGrant]) -> String {
-    let usual = usual();
-    let grants = if grants.is_empty() {
-        usual.as_slice()
-    } else {
-        grants
-    };
-    let groups = distinct(grants.iter().map(|grant| grant.group.as_str()));
-    let roles = distinct(grants.iter().map(|grant| &grant.role));
-    let given = |group: &str| {
-        distinct(
-            grants
-                .iter()
-                .filter(|grant| grant.group == group)
-                .map(|grant| &grant.role),
-        )
-    };
-    let accounts = |role: &RoleName| {
-        let grants = grants.iter().filter(|grant| grant.role == *role);
-        distinct(grants.flat_map(|grant| &grant.accounts))
-    };
-    let mut text = String::from(HEAD);
-    let all = list(roles.iter().map(|role| role.as_str()));
-    line(&mut text, &format!("order = [{all}]"));
-    text.push_str(AFTER_ORDER);
-    let own = roles
-        .iter()
-        .any(|name| accounts(name).contains(&&Account::Own));
-    text.push_str(if own { USERNAME } else { USERNAME_COMMENTED });
-    for name in &roles {
-        text.push_str(&role(name, &accounts(name)));
-    }
-    text.push_str(GRANTS_HEAD);
-    for group in &groups {
-        let roles = list(given(group).iter().map(|role| role.as_str()));
-        line(&mut text, "[[grants]]");
-        line(&mut text, &format!("issuer = {}", quoted(issuer)));
-        line(&mut text, &format!("groups = [{}]", quoted(group)));
-        line(&mut text, &format!("roles  = [{roles}]\n"));
-    }
-    text.push_str(&RIGHTS.replace("ISSUER", &quoted(issuer)));
-    text.push_str(TESTS_HEAD);
-    for group in &groups {
-        let may = given(group);
-        let may_not = roles.iter().filter(|name| !may.contains(name));
-        let who = format!(
-            "{{ issuer = {}, groups = [{}] }}",
-            quoted(issuer),
-            quoted(group)
-        );
-        let may_not = list(may_not.map(|role| role.as_str()));
-        test(
-            &mut text,
-            &who,
-            &list(may.iter().map(|role| role.as_str())),
-            &may_not,
-            own,
-        );
-    }
-    let nobody = format!("{{ issuer = {}, groups = [] }}", quoted(issuer));
-    test(&mut text, &nobody, "", &all, false);
-    text
-}
-
-fn usual() -> Vec<ExampleGrant> {
-    let texts = [
+    let usual = [
         "Ops=production-observer:observer",
         "SRE=production-admin:admin",
     ];
-    texts
-        .into_iter()
-        .filter_map(|text| text.parse().ok())
-        .collect()
+    Sample {
+        issuer,
+        grants: &or(grants, &usual),
+        people: People::Groups,
+    }
+    .text()
+}
+
+/// The same for an issuer that never says groups (Google): the "groups" are people's verified
+/// e-mail addresses. It loads where the issuer is trusted with them.
+pub fn example_for_people(issuer: &str, grants: &[ExampleGrant]) -> String {
+    let usual = ["alice@example.com=production-observer:observer"];
+    Sample {
+        issuer,
+        grants: &or(grants, &usual),
+        people: People::Addresses,
+    }
+    .text()
+}
+
+fn or(grants: &[ExampleGrant], usual: &[&str]) -> Vec<ExampleGrant> {
+    if grants.is_empty() {
+        usual.iter().filter_map(|text| text.parse().ok()).collect()
+    } else {
+        grants.to_vec()
+    }
+}
+
+/// What [`ExampleGrant::group`] is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum People {
+    Groups,
+    Addresses,
+}
+
+struct Sample<'a> {
+    issuer: &'a str,
+    grants: &'a [ExampleGrant],
+    people: People,
+}
+
+impl Sample<'_> {
+    fn text(&self) -> String {
+        let roles = distinct(self.grants.iter().map(|grant| &grant.role));
+        let who = distinct(self.grants.iter().map(|grant| grant.group.as_str()));
+        let mut text = String::from(HEAD);
+        line(&mut text, &format!("order = [{}]", list(&roles)));
+        text.push_str(AFTER_ORDER);
+        text.push_str(&self.username(&who));
+        for name in &roles {
+            text.push_str(&role(name, &self.accounts(name)));
+        }
+        text.push_str(GRANTS_HEAD);
+        for one in &who {
+            self.grant(&mut text, one);
+        }
+        text.push_str(&RIGHTS.replace("ISSUER", &quoted(self.issuer)));
+        text.push_str(TESTS_HEAD);
+        for one in &who {
+            let may = self.roles(one);
+            let may_not: Vec<&RoleName> = roles
+                .iter()
+                .copied()
+                .filter(|name| !may.contains(name))
+                .collect();
+            self.test(&mut text, &self.person(one), &may, &may_not);
+        }
+        let nobody = match self.people {
+            People::Groups => "groups = []",
+            People::Addresses => "subject = \"somebody-else\"",
+        };
+        self.test(&mut text, nobody, &[], &roles);
+        text
+    }
+
+    fn roles(&self, group: &str) -> Vec<&RoleName> {
+        let grants = self.grants.iter().filter(|grant| grant.group == group);
+        distinct(grants.map(|grant| &grant.role))
+    }
+
+    fn accounts(&self, role: &RoleName) -> Vec<&Account> {
+        let grants = self.grants.iter().filter(|grant| grant.role == *role);
+        distinct(grants.flat_map(|grant| &grant.accounts))
+    }
+
+    fn has(&self, account: &Account) -> bool {
+        self.grants
+            .iter()
+            .any(|grant| grant.accounts.contains(account))
+    }
+
+    /// `[username]`, where some role opens people's own accounts; else how it would be.
+    fn username(&self, who: &[&str]) -> String {
+        match (self.has(&Account::Own), self.people) {
+            (false, _) => USERNAME_COMMENTED.to_owned(),
+            (true, People::Groups) => USERNAME.to_owned(),
+            (true, People::Addresses) => {
+                let entry = |address: &&str| {
+                    let account = quoted(&account_of(address));
+                    format!(
+                        "    {{ email = {}, username = {account} }},\n",
+                        quoted(address)
+                    )
+                };
+                let entries: String = who.iter().map(entry).collect();
+                format!("{USERNAME_TABLE}[username]\ntable = [\n{entries}]\n\n")
+            }
+        }
+    }
+
+    fn grant(&self, text: &mut String, who: &str) {
+        line(text, "[[grants]]");
+        line(text, &format!("issuer = {}", quoted(self.issuer)));
+        match self.people {
+            People::Groups => line(text, &format!("groups = [{}]", quoted(who))),
+            People::Addresses => line(text, &format!("users  = [{{ email = {} }}]", quoted(who))),
+        }
+        line(text, &format!("roles  = [{}]\n", list(&self.roles(who))));
+    }
+
+    /// The keys of a test's `who`; a role with `{username}` needs somebody who has one.
+    fn person(&self, who: &str) -> String {
+        match (self.people, self.has(&Account::Own)) {
+            (People::Addresses, _) => format!("email = {}", quoted(who)),
+            (People::Groups, false) => format!("groups = [{}]", quoted(who)),
+            (People::Groups, true) => format!(
+                "groups = [{}], claims = {{ preferred_username = {} }}",
+                quoted(who),
+                quoted(self.somebody())
+            ),
+        }
+    }
+
+    /// An account name that no role opens to several.
+    fn somebody(&self) -> &'static str {
+        let free = |name: &&&str| {
+            AccountName::new(name).is_ok_and(|name| !self.has(&Account::Fixed(name)))
+        };
+        ["alice", "bob", "carol", "dave"]
+            .iter()
+            .find(free)
+            .copied()
+            .unwrap_or("erin")
+    }
+
+    fn test(&self, text: &mut String, who: &str, may: &[&RoleName], may_not: &[&RoleName]) {
+        line(text, "[[tests]]");
+        line(
+            text,
+            &format!("who     = {{ issuer = {}, {who} }}", quoted(self.issuer)),
+        );
+        if !may.is_empty() {
+            line(text, &format!("may     = [{}]", list(may)));
+        }
+        if !may_not.is_empty() {
+            line(text, &format!("may_not = [{}]", list(may_not)));
+        }
+        text.push('\n');
+    }
+}
+
+/// What could be the account of that address: a proposal for whoever reads the file.
+fn account_of(address: &str) -> String {
+    let local = address
+        .split('@')
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let good = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-' || *c == '_';
+    let local: String = local.chars().filter(good).take(32).collect();
+    let local = local
+        .trim_start_matches(|c: char| !c.is_ascii_lowercase())
+        .to_owned();
+    if local.is_empty() {
+        "user".to_owned()
+    } else {
+        local
+    }
 }
 
 fn role(name: &RoleName, accounts: &[&Account]) -> String {
@@ -192,23 +302,6 @@ fn is_powerful(name: &RoleName, accounts: &[&Account]) -> bool {
     strong(name.as_str()) || accounts.iter().any(|account| strong(&account.to_string()))
 }
 
-fn test(text: &mut String, who: &str, may: &str, may_not: &str, username: bool) {
-    line(text, "[[tests]]");
-    // A test of a role with {username} needs somebody who has one.
-    let who = match (username, who.strip_suffix(" }")) {
-        (true, Some(open)) => format!("{open}, claims = {{ preferred_username = \"alice\" }} }}"),
-        _ => who.to_owned(),
-    };
-    line(text, &format!("who     = {who}"));
-    if !may.is_empty() {
-        line(text, &format!("may     = [{may}]"));
-    }
-    if !may_not.is_empty() {
-        line(text, &format!("may_not = [{may_not}]"));
-    }
-    text.push('\n');
-}
-
 /// Each once, in the order of their first appearance.
 fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
     let mut distinct = Vec::new();
@@ -220,8 +313,12 @@ fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
     distinct
 }
 
-fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    names.map(quoted).collect::<Vec<_>>().join(", ")
+fn list(names: &[&RoleName]) -> String {
+    names
+        .iter()
+        .map(|name| quoted(name.as_str()))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// A TOML basic string.
@@ -268,6 +365,9 @@ const USERNAME: &str = r#"# The account that "{username}" stands for: this claim
 [username]
 claim = "preferred_username"
 
+"#;
+
+const USERNAME_TABLE: &str = r#"# The account that "{username}" stands for, person by person. Check each.
 "#;
 
 const USERNAME_COMMENTED: &str = r#"# For roles on people's own accounts, accounts = ["{username}"]: which account that is.

@@ -37,6 +37,16 @@ pub struct TestFailure {
     pub(super) at: usize,
 }
 
+impl std::fmt::Display for TestFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "line {}, column {}: {}",
+            self.line, self.column, self.message
+        )
+    }
+}
+
 impl Policy {
     /// Runs the policy's own tests. None fail in a policy that was parsed: parsing ran them.
     pub fn run_tests(&self) -> Vec<TestFailure> {

@@ -686,7 +686,7 @@ fn example_loads_and_does_what_its_grants_say() {
             "SRE=admin:root",
             "Ops=admin:admin",
         ],
-        vec!["Ops=dev:{username}", "Ops=ops:ops"],
+        vec!["Ops=dev:{username}", "Ops=ops:ops,alice"],
         vec![
             "a=\"b\\=x:y",
             "/Ops/EU=x:z",
@@ -698,8 +698,7 @@ fn example_loads_and_does_what_its_grants_say() {
         let policy = load(&example(IDP, &grants));
         for grant in grants {
             let mut who = person(&[&grant.group]);
-            who.claims
-                .insert("preferred_username".into(), "alice".into());
+            who.claims.insert("preferred_username".into(), "zoe".into());
             assert!(gets(&policy, &who, grant.role.as_str()), "{grant:?}");
         }
         assert!(
@@ -708,6 +707,42 @@ fn example_loads_and_does_what_its_grants_say() {
                 .is_err()
         );
     }
+}
+
+#[test]
+fn example_for_an_issuer_without_groups_names_people() {
+    let never = ["groups", "preferred_username", "amr"]
+        .map(str::to_owned)
+        .into();
+    let google = IssuerFacts {
+        issuers: vec![IssuerFact {
+            issuer: IDP.into(),
+            never_says: never,
+        }],
+    };
+    for grants in [
+        vec![],
+        vec![
+            "alice@example.com=production-observer:observer",
+            "alice@example.com=dev:{username}",
+        ],
+        vec![
+            "A.Smith+x@example.com=dev:{username}",
+            "9@example.com=dev:{username}",
+        ],
+    ] {
+        let grants: Vec<ExampleGrant> = grants.iter().map(|text| text.parse().unwrap()).collect();
+        let text = example_for_people(IDP, &grants);
+        let policy = Policy::parse(&text, &google).unwrap_or_else(|e| panic!("{text}\n{e}"));
+        let mut who = person(&["alice@example.com"]);
+        assert!(policy.decide(&who, &Ask::default(), NOW).is_err());
+        let address = grants
+            .first()
+            .map_or("alice@example.com", |grant| &grant.group);
+        who.email = email(address);
+        assert!(policy.decide(&who, &Ask::default(), NOW).is_ok(), "{text}");
+    }
+    assert!(Policy::parse(&example(IDP, &[]), &google).is_err());
 }
 
 #[test]
