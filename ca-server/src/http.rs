@@ -518,3 +518,6 @@ fn too_large(most: usize) -> Failure {
     };
     Failure::new(Kind::TooLarge, detail, "Send a smaller request.")
 }
+
+#[cfg(test)]
+mod tests;

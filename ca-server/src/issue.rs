@@ -137,6 +137,9 @@ pub(crate) async fn issue(
     //    client that asks again gets another certificate and another record.
     let issued = sign(state, recorded, now).await?;
     state.metrics.issued(freshness.is_outage());
+    if freshness.is_outage() {
+        tracing::warn!(login = %login.id, "issued on an old identity: its issuer cannot be reached");
+    }
     // 10. The answer.
     Ok(answer(snapshot, &login, &grant, &issued, &ask, now))
 }
@@ -200,11 +203,13 @@ async fn decide(
     let decision = snapshot.policy.decide(&login.identity, ask, input.now);
     match decision {
         Ok(grant) => {
-            freshness.suffices(grant.outage_grace(), input.now)?;
+            if !freshness.suffices(grant.outage_grace(), input.now) {
+                return Err(stale(state, login, freshness, input.now).await);
+            }
             Ok(grant)
         }
         // Old groups refuse nobody for good: a fresh token first.
-        Err(_) if !freshness.is_fresh() => Err(freshness.stale()),
+        Err(_) if !freshness.is_fresh() => Err(stale(state, login, freshness, input.now).await),
         Err(refusal) => {
             let refused = Refused {
                 to: RefusedTo::Login(login),
@@ -224,6 +229,20 @@ async fn decide(
             state.ledger.record_refused(refused).await?;
             Err(IssueError::Refused(Box::new(refusal)))
         }
+    }
+}
+
+/// The refusal of an identity that is too old. What a token just said of it is written all the same:
+/// groups that are gone stay gone.
+async fn stale(
+    state: &State,
+    login: &LiveLogin,
+    freshness: renew::Freshness,
+    now: Timestamp,
+) -> IssueError {
+    match state.ledger.record_login(login, now).await {
+        Ok(()) => freshness.stale(),
+        Err(error) => error.into(),
     }
 }
 

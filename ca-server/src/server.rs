@@ -35,6 +35,8 @@ pub mod lock;
 pub mod reload;
 pub(crate) mod state;
 mod systemd;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tls;
 
 use connections::{CurrentTls, Open};
@@ -208,12 +210,8 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
         stopped.clone(),
     ));
     tokio::spawn(reload::watch(state.clone(), tls.clone(), stopped.clone()));
+    tokio::spawn(reload::warm(state.clone(), stopped.clone()));
     tokio::spawn(tick(state.clone(), stopped));
-    let warm = Arc::clone(&state);
-    tokio::spawn(async move {
-        let snapshot = warm.snapshot.load_full();
-        snapshot.identities.warm(warm.now()).await;
-    });
     let fingerprint = state.keyring.fingerprint();
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(%address, scheme, identity = fingerprint, "listening");
@@ -250,7 +248,16 @@ impl Running {
         {
             tracing::warn!("stopped with requests under way");
         }
-        self.state.ledger.flush(self.state.now()).await
+        self.state.ledger.flush(self.state.now()).await?;
+        // A task lets go of its receiver a moment before it lets go of the rest: the ledger is
+        // closed when the last one has.
+        let last = async {
+            while Arc::strong_count(&self.state) > 1 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), last).await;
+        Ok(())
     }
 }
 
@@ -377,3 +384,6 @@ fn no_core_dumps() {
 const TICK: Duration = Duration::from_secs(5);
 const STACK: usize = 512 * 1024;
 const BLOCKING: usize = 8;
+
+#[cfg(test)]
+mod tests;

@@ -166,12 +166,13 @@ impl From<IssueError> for Failure {
                 "What the CA knows of you is too old to decide on.",
                 "Send a refreshed ID token, or sign in again: jit-ssh login.",
             ),
+            // Perhaps only the CA cannot reach it: a refreshed token would still be judged.
             IssueError::Stale { outage: true, .. } => Failure::new(
-                Kind::IssuerUnavailable,
-                "What the CA knows of you is too old, and the identity provider cannot be reached.",
-                "Wait until the identity provider is back; certificates that you hold stay valid.",
-            )
-            .retry_after(30),
+                Kind::IdentityStale,
+                "What the CA knows of you is too old, and the identity provider does not answer it.",
+                "Send a refreshed ID token, or wait until the identity provider is back; \
+                 certificates that you hold stay valid.",
+            ),
             IssueError::TooMany { wait } => Failure::new(
                 Kind::TooMany,
                 "You asked for too many certificates in a minute.",

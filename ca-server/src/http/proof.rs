@@ -31,12 +31,6 @@ impl ProvenKey {
     pub(crate) fn hash(&self) -> KeyHash {
         KeyHash::of(self.key.public_key())
     }
-
-    /// For tests of what comes behind the proof.
-    #[cfg(test)]
-    pub(crate) fn for_test(key: AcceptedKey) -> Self {
-        ProvenKey { key }
-    }
 }
 
 /// Checks a proof. `window` is given for requests that change state: their ids count once.

@@ -19,6 +19,9 @@ pub(crate) enum JsonError {
     /// Too deep.
     #[error("the JSON is nested more than {MAX_DEPTH} levels deep")]
     Depth,
+    /// A list, or no object at all.
+    #[error("the body must be a JSON object, and this route takes no lists")]
+    List,
     /// Anything else, with its place.
     #[error("the body is not the JSON that this route takes: {0}")]
     Shape(String),
@@ -31,10 +34,26 @@ impl From<JsonError> for Failure {
     }
 }
 
-/// Reads a body.
+/// Reads a body of objects, strings, numbers and truths.
 pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JsonError> {
-    if depth(body) > MAX_DEPTH {
+    // serde would take a list for an object whose members stand in their order.
+    match scan(body) {
+        Scan { lists: true, .. } => Err(JsonError::List),
+        scan => read(body, &scan),
+    }
+}
+
+/// The same for a body in which there may be lists.
+pub(crate) fn parse_with_lists<T: DeserializeOwned>(body: &[u8]) -> Result<T, JsonError> {
+    read(body, &scan(body))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8], scan: &Scan) -> Result<T, JsonError> {
+    if scan.depth > MAX_DEPTH {
         return Err(JsonError::Depth);
+    }
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(JsonError::List);
     }
     let shape = |error: serde_json::Error| JsonError::Shape(without_values(&error));
     let mut reader = serde_json::Deserializer::from_slice(body);
@@ -43,9 +62,18 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, JsonError> {
     serde_json::from_slice(body).map_err(shape)
 }
 
-/// Deepest nesting of brackets outside of strings; any bytes.
-fn depth(body: &[u8]) -> usize {
-    let (mut deepest, mut now, mut in_string, mut escaped) = (0usize, 0usize, false, false);
+/// What brackets outside of strings tell of any bytes.
+struct Scan {
+    depth: usize,
+    lists: bool,
+}
+
+fn scan(body: &[u8]) -> Scan {
+    let mut scan = Scan {
+        depth: 0,
+        lists: false,
+    };
+    let (mut now, mut in_string, mut escaped) = (0usize, false, false);
     for byte in body {
         match byte {
             _ if escaped => escaped = false,
@@ -53,13 +81,14 @@ fn depth(body: &[u8]) -> usize {
             b'"' => in_string = !in_string,
             b'{' | b'[' if !in_string => {
                 now += 1;
-                deepest = deepest.max(now);
+                scan.depth = scan.depth.max(now);
+                scan.lists |= *byte == b'[';
             }
             b'}' | b']' if !in_string => now = now.saturating_sub(1),
             _ => {}
         }
     }
-    deepest
+    scan
 }
 
 /// What serde says, unless it quotes a value: that could be a token (A83).
@@ -145,7 +174,7 @@ mod tests {
     use jit_ssh_api::issue::CertificateRequest;
     use serde_json::Value;
 
-    use super::{JsonError, parse};
+    use super::{JsonError, parse, parse_with_lists};
 
     #[test]
     fn a_member_twice_is_refused_at_any_depth() {
@@ -160,7 +189,9 @@ mod tests {
             );
         }
         let body = br#"{"claims":{"x":{"a":1,"a":2}}}"#;
-        assert!(parse::<ExplainRequest>(body).is_err());
+        assert!(parse_with_lists::<ExplainRequest>(body).is_err());
+        let good = br#"{"claims":{"x":[{"a":1}]},"groups":["Ops"]}"#;
+        assert!(parse_with_lists::<ExplainRequest>(good).is_ok());
     }
 
     #[test]
@@ -170,14 +201,32 @@ mod tests {
 
     #[test]
     fn deep_nesting_is_refused_before_it_is_parsed() {
-        let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        let deep = |n: usize| format!("{}1{}", "{\"a\":".repeat(n), "}".repeat(n));
         assert!(parse::<Value>(deep(32).as_bytes()).is_ok());
         assert_eq!(parse::<Value>(deep(33).as_bytes()), Err(JsonError::Depth));
         assert_eq!(
-            parse::<Value>("[".repeat(100_000).as_bytes()),
+            parse_with_lists::<Value>("[".repeat(100_000).as_bytes()),
             Err(JsonError::Depth)
         );
         assert!(parse::<Value>(br#"{"a":"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"[["}"#).is_ok());
+    }
+
+    #[test]
+    fn a_list_is_not_taken_for_an_object() {
+        for body in [
+            r#"[]"#,
+            r#"[null]"#,
+            r#"{"open":["token","salt"]}"#,
+            "1",
+            "\"x\"",
+            "null",
+        ] {
+            assert!(
+                parse::<CertificateRequest>(body.as_bytes()).is_err(),
+                "{body}"
+            );
+        }
+        assert!(parse_with_lists::<ExplainRequest>(b"[]").is_err());
     }
 
     #[test]

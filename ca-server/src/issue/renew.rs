@@ -82,18 +82,11 @@ impl Freshness {
     }
 
     /// Fresh, or within the grace that the role has for an outage.
-    pub(crate) fn suffices(
-        self,
-        grace: Option<Duration>,
-        now: Timestamp,
-    ) -> Result<(), IssueError> {
+    pub(crate) fn suffices(self, grace: Option<Duration>, now: Timestamp) -> bool {
         match (self, grace) {
-            (Freshness::Fresh, _) => Ok(()),
-            (Freshness::Outage { since }, Some(grace)) if now < since.plus(grace) => {
-                tracing::warn!("issued on an older identity: the issuer cannot be reached");
-                Ok(())
-            }
-            _ => Err(self.stale()),
+            (Freshness::Fresh, _) => true,
+            (Freshness::Outage { since }, Some(grace)) => now < since.plus(grace),
+            _ => false,
         }
     }
 
@@ -129,13 +122,13 @@ mod tests {
         let grace = Some(Duration::from_secs(60));
         let (early, late) = (Timestamp::from_seconds(1059), Timestamp::from_seconds(1060));
         let outage = Freshness::Outage { since };
-        assert!(outage.suffices(grace, early).is_ok());
-        assert!(outage.suffices(grace, late).is_err());
-        assert!(outage.suffices(None, early).is_err(), "off by default");
+        assert!(outage.suffices(grace, early));
+        assert!(!outage.suffices(grace, late));
+        assert!(!outage.suffices(None, early), "off by default");
         assert!(
-            Freshness::Stale { since }.suffices(grace, early).is_err(),
+            !Freshness::Stale { since }.suffices(grace, early),
             "it refuses, or answers"
         );
-        assert!(Freshness::Fresh.suffices(None, late).is_ok());
+        assert!(Freshness::Fresh.suffices(None, late));
     }
 }

@@ -131,11 +131,6 @@ async fn take(state: &Arc<State>, tls: &CurrentTls) -> Result<(), ReloadError> {
     if let (Some(tls), Some(certificate)) = (tls, certificate) {
         tls.store(certificate);
     }
-    let warm = Arc::clone(state);
-    tokio::spawn(async move {
-        let snapshot = warm.snapshot.load_full();
-        snapshot.identities.warm(warm.now()).await;
-    });
     Ok(())
 }
 
@@ -154,6 +149,15 @@ fn with_fixed(mut new: Snapshot, old: &Config) -> Snapshot {
     new
 }
 
+/// Fetches what the issuers publish, so that the first sign-in need not wait; nobody waits for it.
+pub(crate) async fn warm(state: Arc<State>, mut stop: Stop) {
+    let snapshot = state.snapshot.load_full();
+    tokio::select! {
+        () = snapshot.identities.warm(state.now()) => {}
+        _ = stop.changed() => {}
+    }
+}
+
 /// Watches the files until the stop.
 pub(crate) async fn watch(state: Arc<State>, tls: CurrentTls, mut stop: Stop) {
     let mut seen = stamps(&state);
@@ -166,7 +170,9 @@ pub(crate) async fn watch(state: Arc<State>, tls: CurrentTls, mut stop: Stop) {
         if now != seen {
             // Whatever comes of it: the same files are not read twice.
             seen = now;
-            let _already_told = reload(&state, &tls).await;
+            if reload(&state, &tls).await.is_ok() {
+                tokio::spawn(warm(state.clone(), stop.clone()));
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn get(call: &Call) -> Result<Answer, Failure> {
 
 /// `POST /v1/admin/policy/explain`.
 pub(super) async fn explain(call: &Call) -> Result<Answer, Failure> {
-    let request: ExplainRequest = strict::parse(&call.body)?;
+    let request: ExplainRequest = strict::parse_with_lists(&call.body)?;
     call.record_admin("policy-explain", json!(request)).await?;
     let mut explanation = call
         .snapshot

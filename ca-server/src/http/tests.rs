@@ -1,0 +1,565 @@
+use std::time::Duration;
+
+use jit_ssh_api::issue::CertificateAnswer;
+use jit_ssh_api::problem::Problem;
+use jit_ssh_api::role::RolesAnswer;
+use jit_ssh_api::sign_in::SignInAnswer;
+
+use super::Body;
+use super::access::{Route, Who};
+use super::address::Peer;
+use crate::server::testing::{Person, Proof, TestCa, ca, peer, request};
+
+const STATE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// Everybody who could call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caller {
+    Stranger,
+    Key,
+    Login,
+    RightHolder,
+    Socket,
+}
+
+const CALLERS: [Caller; 5] = [
+    Caller::Stranger,
+    Caller::Key,
+    Caller::Login,
+    Caller::RightHolder,
+    Caller::Socket,
+];
+
+/// Whether the door opens; what lies behind it may still say no.
+fn admitted(who: Who, caller: Caller) -> bool {
+    use Caller::{Key, Login, RightHolder, Socket, Stranger};
+    match who {
+        Who::Anyone => true,
+        Who::Watcher => caller == Socket,
+        Who::KeyProof => matches!(caller, Key | Login | RightHolder),
+        Who::LoginProof => matches!(caller, Login | RightHolder),
+        Who::Right(_) => matches!(caller, RightHolder | Socket),
+        Who::SocketOnly => match caller {
+            Socket => true,
+            Stranger | Key | Login | RightHolder => false,
+        },
+    }
+}
+
+fn body_of(route: Route) -> &'static str {
+    match route {
+        Route::Certificates | Route::Explain => "{}",
+        Route::SignIns => {
+            r#"{"state":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","issuer":"https://idp.example.com"}"#
+        }
+        Route::Backup => r#"{"path":"relative"}"#,
+        _ => "",
+    }
+}
+
+#[tokio::test]
+async fn every_route_is_open_to_exactly_those_whom_the_table_names() {
+    assert!(Route::ALL.len() >= 18);
+    for route in Route::ALL {
+        for caller in CALLERS {
+            // A CA of its own: some routes end the very login that asks.
+            let ca = ca().await;
+            let got = call(&ca, *route, caller).await;
+            let refused = matches!(got, 401 | 403)
+                // Behind the door of the exchange: a key without a login is told so by the route.
+                && !(*route == Route::Certificates && admitted(route.who(), caller));
+            assert_eq!(
+                !refused,
+                admitted(route.who(), caller),
+                "{route:?} by {caller:?}: {got}"
+            );
+        }
+    }
+}
+
+async fn call(ca: &TestCa, route: Route, caller: Caller) -> u16 {
+    let groups: &[&str] = if caller == Caller::RightHolder {
+        &["Security"]
+    } else {
+        &["Ops"]
+    };
+    let person = Person::new("alice", groups);
+    if matches!(caller, Caller::Login | Caller::RightHolder) {
+        ca.sign_in(&person).await;
+    }
+    let path = route.path().replace("{id}", "aaaaaaaaaaaaaaaaaaaaaaaaaa");
+    let (method, body) = (route.method(), body_of(route));
+    let got = match caller {
+        Caller::Stranger => {
+            let request = request(method.as_str(), &path, body)
+                .body(Body::from(body))
+                .unwrap();
+            ca.send(peer(), request).await
+        }
+        Caller::Socket => {
+            let request = request(method.as_str(), &path, body)
+                .body(Body::from(body))
+                .unwrap();
+            ca.send(Peer::Socket { uid: 0 }, request).await
+        }
+        Caller::Key | Caller::Login | Caller::RightHolder => {
+            ca.ask(&person, method.as_str(), &path, body).await
+        }
+    };
+    got.status()
+}
+
+#[tokio::test]
+async fn a_login_gets_a_certificate_for_its_role_and_no_other() {
+    let ca = ca().await;
+    let alice = Person::new("alice", &["Ops"]);
+    ca.sign_in(&alice).await;
+    let got = ca.ask(&alice, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.status(), 200, "{got:?}");
+    let answer: CertificateAnswer = got.json();
+    assert_eq!(answer.role, "production-observer");
+    assert_eq!(answer.principals, ["role:production-observer"]);
+    assert_eq!(answer.roles.hosts, ["*.prod.example.com"]);
+    assert!(answer.valid_before <= ca.clock.now().seconds() + 900);
+
+    let got = ca
+        .ask(
+            &alice,
+            "POST",
+            "/v1/certificates",
+            r#"{"role":"production-admin"}"#,
+        )
+        .await;
+    assert_eq!(got.refusal(), "refused");
+    let problem: Problem = got.json();
+    assert_eq!(problem.rule.as_deref(), Some("groups"));
+    assert!(!problem.next.is_empty() && !problem.request_id.is_empty());
+}
+
+#[tokio::test]
+async fn whoever_asks_for_more_gets_no_more() {
+    let ca = ca().await;
+    let alice = Person::new("alice", &["Ops"]);
+    ca.sign_in(&alice).await;
+    let year = r#"{"validity":31536000}"#;
+    let answer: CertificateAnswer = ca
+        .ask(&alice, "POST", "/v1/certificates", year)
+        .await
+        .json();
+    assert!(answer.valid_before <= ca.clock.now().seconds() + 900);
+    for body in [
+        r#"{"role":""}"#,
+        r#"{"role":"*"}"#,
+        r#"{"role":"nobody"}"#,
+        r#"{"account":"root"}"#,
+        r#"{"account":""}"#,
+    ] {
+        assert_eq!(
+            ca.ask(&alice, "POST", "/v1/certificates", body)
+                .await
+                .refusal(),
+            "refused",
+            "{body}"
+        );
+    }
+    for body in [
+        r#"{"principals":["root"]}"#,
+        r#"{"extensions":["permit-agent-forwarding"]}"#,
+        r#"{"validity":0}"#,
+        r#"{"validity":-1}"#,
+        r#"{"role":["production-admin"]}"#,
+        r#"{"open":null,"open":null}"#,
+        "[]",
+        "",
+    ] {
+        let got = ca.ask(&alice, "POST", "/v1/certificates", body).await;
+        assert!(
+            matches!(got.refusal(), "bad-request" | "media-type"),
+            "{body}: {got:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_without_its_key_is_refused() {
+    let ca = ca().await;
+    let (alice, mallory) = (Person::new("alice", &["Ops"]), Person::new("mallory", &[]));
+    ca.sign_in(&alice).await;
+    let path = "/v1/certificates";
+    let good = || ca.proof();
+    let spoiled: Vec<(&str, String, &str)> = vec![
+        (
+            "another body",
+            ca.sign(&alice, &good(), "POST", path, b"{ }"),
+            "proof-invalid",
+        ),
+        (
+            "another method",
+            ca.sign(&alice, &good(), "PUT", path, b"{}"),
+            "proof-invalid",
+        ),
+        (
+            "another path",
+            ca.sign(&alice, &good(), "POST", "/v1/roles", b"{}"),
+            "proof-invalid",
+        ),
+        (
+            "another CA",
+            ca.sign(
+                &alice,
+                &Proof {
+                    name: "evil.example",
+                    ..good()
+                },
+                "POST",
+                path,
+                b"{}",
+            ),
+            "proof-invalid",
+        ),
+        (
+            "another namespace",
+            ca.sign(
+                &alice,
+                &Proof {
+                    namespace: "git",
+                    ..good()
+                },
+                "POST",
+                path,
+                b"{}",
+            ),
+            "proof-invalid",
+        ),
+        (
+            "too old",
+            ca.sign(
+                &alice,
+                &Proof {
+                    time: ca.clock.now().minus(Duration::from_secs(61)),
+                    ..good()
+                },
+                "POST",
+                path,
+                b"{}",
+            ),
+            "proof-time",
+        ),
+        (
+            "from the future",
+            ca.sign(
+                &alice,
+                &Proof {
+                    time: ca.clock.now().plus(Duration::from_secs(61)),
+                    ..good()
+                },
+                "POST",
+                path,
+                b"{}",
+            ),
+            "proof-time",
+        ),
+        (
+            "another key",
+            ca.sign(&mallory, &good(), "POST", path, b"{}"),
+            "login-ended",
+        ),
+        ("a bearer token", "Bearer abc".to_owned(), "proof-invalid"),
+        ("nothing in it", String::new(), "proof-invalid"),
+    ];
+    for (what, header, expected) in spoiled {
+        let request = request("POST", path, "{}").header("authorization", header);
+        let got = ca
+            .send(peer(), request.body(Body::from("{}")).unwrap())
+            .await;
+        assert_eq!(got.refusal(), expected, "{what}");
+    }
+    let bare = request("POST", path, "{}").body(Body::from("{}")).unwrap();
+    assert_eq!(ca.send(peer(), bare).await.refusal(), "proof-missing");
+}
+
+#[tokio::test]
+async fn a_captured_request_cannot_be_sent_again() {
+    let ca = ca().await;
+    let alice = Person::new("alice", &["Ops"]);
+    ca.sign_in(&alice).await;
+    let header = ca.sign(&alice, &ca.proof(), "POST", "/v1/certificates", b"{}");
+    let again = || {
+        let request = request("POST", "/v1/certificates", "{}").header("authorization", &header);
+        request.body(Body::from("{}")).unwrap()
+    };
+    assert_eq!(ca.send(peer(), again()).await.status(), 200);
+    assert_eq!(ca.send(peer(), again()).await.refusal(), "proof-invalid");
+    ca.clock.advance(Duration::from_secs(59));
+    assert_eq!(ca.send(peer(), again()).await.refusal(), "proof-invalid");
+    ca.clock.advance(Duration::from_secs(2));
+    assert_eq!(ca.send(peer(), again()).await.refusal(), "proof-time");
+}
+
+#[tokio::test]
+async fn two_authorization_headers_are_none() {
+    let ca = ca().await;
+    let alice = Person::new("alice", &["Ops"]);
+    ca.sign_in(&alice).await;
+    let header = ca.sign(&alice, &ca.proof(), "GET", "/v1/roles", b"");
+    let request = request("GET", "/v1/roles", "")
+        .header("authorization", &header)
+        .header("authorization", "Bearer x");
+    let got = ca
+        .send(peer(), request.body(Body::default()).unwrap())
+        .await;
+    assert_eq!(got.refusal(), "proof-missing");
+}
+
+#[tokio::test]
+async fn an_old_identity_gets_nothing_without_a_fresh_token() {
+    let ca = ca().await;
+    let (alice, sec) = (
+        Person::new("alice", &["Ops"]),
+        Person::new("sec", &["Security"]),
+    );
+    ca.sign_in(&alice).await;
+    ca.sign_in(&sec).await;
+    ca.clock.advance(Duration::from_secs(301));
+    let got = ca.ask(&alice, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.refusal(), "identity-stale");
+    let got = ca.ask(&sec, "GET", "/v1/admin/audit", "").await;
+    assert_eq!(got.refusal(), "identity-stale");
+    let roles: RolesAnswer = ca.ask(&alice, "GET", "/v1/roles", "").await.json();
+    assert_eq!(roles.roles.len(), 2, "what was known may still be read");
+}
+
+#[tokio::test]
+async fn an_ended_login_stays_ended() {
+    let ca = ca().await;
+    let alice = Person::new("alice", &["Ops"]);
+    ca.sign_in(&alice).await;
+    assert_eq!(
+        ca.ask(&alice, "DELETE", "/v1/logins/self", "")
+            .await
+            .status(),
+        200
+    );
+    for (method, path, body) in [
+        ("POST", "/v1/certificates", "{}"),
+        ("GET", "/v1/logins/self", ""),
+        ("GET", "/v1/roles", ""),
+        ("DELETE", "/v1/logins/self", ""),
+    ] {
+        assert_eq!(
+            ca.ask(&alice, method, path, body).await.refusal(),
+            "login-ended",
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_admin_ends_a_login_and_is_recorded() {
+    let ca = ca().await;
+    let (alice, sec) = (
+        Person::new("alice", &["Ops"]),
+        Person::new("sec", &["Security"]),
+    );
+    ca.sign_in(&alice).await;
+    ca.sign_in(&sec).await;
+    let login: jit_ssh_api::login::Login =
+        ca.ask(&alice, "GET", "/v1/logins/self", "").await.json();
+    let path = format!("/v1/admin/logins/{}", login.id);
+    assert_eq!(
+        ca.ask(&alice, "DELETE", &path, "").await.refusal(),
+        "forbidden"
+    );
+    assert_eq!(ca.ask(&sec, "DELETE", &path, "").await.status(), 200);
+    let got = ca.ask(&alice, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.refusal(), "login-ended");
+    let page: jit_ssh_api::admin::AuditPage = ca
+        .ask(&sec, "GET", "/v1/admin/audit?kind=login-ended&limit=5", "")
+        .await
+        .json();
+    assert_eq!(page.records.len(), 1);
+    let page: jit_ssh_api::admin::AuditPage = ca
+        .ask(&sec, "GET", "/v1/admin/audit?kind=admin", "")
+        .await
+        .json();
+    assert!(
+        !page.records.is_empty(),
+        "who uses a right is in the ledger"
+    );
+}
+
+#[tokio::test]
+async fn queries_are_as_strict_as_bodies() {
+    let ca = ca().await;
+    for query in [
+        "limit=x",
+        "limit=1&limit=2",
+        "nonsense=1",
+        "after=-1",
+        "after=%2b1",
+        "kind",
+    ] {
+        let request = request("GET", &format!("/v1/admin/audit?{query}"), "");
+        let got = ca
+            .send(
+                Peer::Socket { uid: 0 },
+                request.body(Body::default()).unwrap(),
+            )
+            .await;
+        let expected = if query == "kind" { 200 } else { 400 };
+        assert_eq!(got.status(), expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_are_too_large_or_not_json_are_refused() {
+    let ca = ca().await;
+    let alice = Person::new("alice", &["Ops"]);
+    let large = format!("{{\"role\":\"{}\"}}", "x".repeat(70_000));
+    assert_eq!(
+        ca.ask(&alice, "POST", "/v1/certificates", &large)
+            .await
+            .refusal(),
+        "too-large"
+    );
+    let deep = format!("{{\"role\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
+    ca.sign_in(&alice).await;
+    assert_eq!(
+        ca.ask(&alice, "POST", "/v1/certificates", &deep)
+            .await
+            .refusal(),
+        "bad-request"
+    );
+    let plain = request("POST", "/v1/certificates", "").header("content-type", "text/plain");
+    let got = ca.send(peer(), plain.body(Body::from("{}")).unwrap()).await;
+    assert_eq!(got.refusal(), "media-type");
+    let with_body = request("GET", "/healthz", "")
+        .body(Body::from("x"))
+        .unwrap();
+    assert_eq!(ca.send(peer(), with_body).await.refusal(), "too-large");
+}
+
+#[tokio::test]
+async fn one_address_that_floods_is_slowed_and_others_are_not() {
+    let ca = ca().await;
+    let ask = |address: &str| {
+        let peer = Peer::Tcp(address.parse().unwrap());
+        ca.send(
+            peer,
+            request("GET", "/healthz", "")
+                .body(Body::default())
+                .unwrap(),
+        )
+    };
+    for _ in 0..6000 {
+        assert_eq!(ask("192.0.2.1").await.status(), 200);
+    }
+    let got = ask("192.0.2.1").await;
+    assert_eq!(got.refusal(), "too-many");
+    assert!(got.head.headers.contains_key("retry-after"));
+    assert_eq!(ask("192.0.2.2").await.status(), 200);
+}
+
+#[tokio::test]
+async fn one_person_cannot_keep_the_signer_busy() {
+    let ca = ca().await;
+    let alice = Person::new("alice", &["Ops"]);
+    ca.sign_in(&alice).await;
+    for _ in 0..300 {
+        assert_eq!(
+            ca.ask(&alice, "POST", "/v1/certificates", "{}")
+                .await
+                .status(),
+            200
+        );
+    }
+    assert_eq!(
+        ca.ask(&alice, "POST", "/v1/certificates", "{}")
+            .await
+            .refusal(),
+        "too-many"
+    );
+}
+
+#[tokio::test]
+async fn metrics_are_not_for_everybody() {
+    let ca = ca().await;
+    let ask = |address: &str| {
+        let peer = Peer::Tcp(address.parse().unwrap());
+        ca.send(
+            peer,
+            request("GET", "/metrics", "")
+                .body(Body::default())
+                .unwrap(),
+        )
+    };
+    assert_eq!(ask("192.0.2.1").await.refusal(), "forbidden");
+    assert_eq!(ask("127.0.0.1").await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_announced_sign_in_shows_who_asks_and_its_address_is_from_the_configuration() {
+    let ca = ca().await;
+    let alice = Person::new("alice", &[]);
+    let body = body_of(Route::SignIns);
+    let header = ca.sign(&alice, &ca.proof(), "POST", "/v1/sign-ins", body.as_bytes());
+    let forged = request("POST", "/v1/sign-ins", body)
+        .header("authorization", header)
+        .header("host", "evil.example")
+        .header("x-forwarded-host", "evil.example")
+        .header("x-forwarded-for", "10.0.0.1");
+    let got = ca
+        .send(peer(), forged.body(Body::from(body)).unwrap())
+        .await;
+    let answer: SignInAnswer = got.json();
+    assert_eq!(answer.redirect_uri, "https://ca.example.com/sign-in");
+    let page = |query: String| {
+        let request = request("GET", &format!("/sign-in?{query}"), "");
+        ca.send(peer(), request.body(Body::default()).unwrap())
+    };
+    let got = page(format!("code=abc&state={STATE}")).await;
+    assert_eq!(got.head.headers["cache-control"], "no-store");
+    assert_eq!(got.head.headers["referrer-policy"], "no-referrer");
+    let html = String::from_utf8(got.body.to_vec()).unwrap();
+    let fingerprint = alice.key.fingerprint(ssh_key::HashAlg::Sha256).to_string();
+    assert!(
+        html.contains(&fingerprint) && html.contains("192.0.2.10"),
+        "{html}"
+    );
+    assert!(
+        !html.contains("10.0.0.1"),
+        "the header of a stranger is not believed"
+    );
+    ca.clock.advance(Duration::from_secs(601));
+    assert_eq!(page(format!("code=abc&state={STATE}")).await.status(), 404);
+}
+
+#[tokio::test]
+async fn the_ca_keys_have_an_etag() {
+    let ca = ca().await;
+    let ask = |tag: Option<String>| {
+        let mut request = request("GET", "/v1/trust/user-ca", "");
+        if let Some(tag) = tag {
+            request = request.header("if-none-match", tag);
+        }
+        ca.send(peer(), request.body(Body::default()).unwrap())
+    };
+    let first = ask(None).await;
+    assert!(first.body.starts_with(b"ssh-ed25519 "));
+    let tag = first.head.headers["etag"].to_str().unwrap().to_owned();
+    assert_eq!(ask(Some(tag)).await.status(), 304);
+    assert_eq!(ask(Some("\"other\"".to_owned())).await.status(), 200);
+}
+
+#[tokio::test]
+async fn nothing_of_a_fault_of_ours_leaves_but_the_request_id() {
+    let failure = super::Failure::internal("SECRET at /srv/ca/keys");
+    let answer = failure.answer("abc-1");
+    let (_, body) = answer.into_parts();
+    let body = http_body_util::BodyExt::collect(body)
+        .await
+        .unwrap()
+        .to_bytes();
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    assert!(text.contains("abc-1") && !text.contains("SECRET") && !text.contains("/srv"));
+}
