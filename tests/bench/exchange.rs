@@ -113,7 +113,7 @@ fn main() {
 }
 
 fn unlimited() -> String {
-    "[limits]\nrequests_per_second = 1000000\ncertificates_per_minute = 1000000\n".to_owned()
+    "[limits]\nrequests_per_peer = 0\nrequests_per_person = 0\n".to_owned()
 }
 
 struct Target {
