@@ -116,6 +116,24 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Nobody knows what is on the disk after this (a sync that failed may have lost pages that the
+    /// system believes are written): nothing more is written until a restart reads it again.
+    pub(crate) fn is_final(&self) -> bool {
+        use rusqlite::ErrorCode;
+        let StoreError::Database(error) = self else {
+            return false;
+        };
+        matches!(
+            error.sqlite_error_code(),
+            Some(
+                ErrorCode::SystemIoFailure
+                    | ErrorCode::DatabaseCorrupt
+                    | ErrorCode::NotADatabase
+                    | ErrorCode::FileLockingProtocolFailed
+            )
+        )
+    }
+
     /// No room left on the disk.
     pub(crate) fn is_full(&self) -> bool {
         matches!(self, StoreError::Database(error)
@@ -336,3 +354,36 @@ const WRITER_CACHE_KIB: i64 = 6 * 1024;
 const READER_CACHE_KIB: i64 = 512;
 const CHECKPOINT_PAGES: i64 = 2000;
 const WAL_KEPT_BYTES: i64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn failure(code: i32) -> StoreError {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), None).into()
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_more_is_written() {
+        for code in [
+            ffi::SQLITE_IOERR_FSYNC,
+            ffi::SQLITE_IOERR_WRITE,
+            ffi::SQLITE_CORRUPT,
+        ] {
+            assert!(failure(code).is_final(), "{code}");
+        }
+        for code in [
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_CONSTRAINT_UNIQUE,
+        ] {
+            assert!(
+                !failure(code).is_final(),
+                "{code}: the batch is undone, and it goes on"
+            );
+        }
+        assert!(failure(ffi::SQLITE_FULL).is_full());
+    }
+}

@@ -116,6 +116,7 @@ impl Writer {
         let (sender, receiver) = mpsc::channel(WAITING);
         let writing = Arc::new(AtomicBool::new(true));
         let mut task = Task {
+            stopped: false,
             writing: Arc::clone(&writing),
             connection: store.take_writer()?,
             store: Arc::clone(store),
@@ -135,7 +136,7 @@ impl Writer {
         })
     }
 
-    /// Whether it still writes: false after a fault.
+    /// Whether the last batch was written; after a final fault none ever is.
     pub(crate) fn is_writing(&self) -> bool {
         self.writing.load(Ordering::Relaxed)
     }
@@ -168,8 +169,9 @@ struct Task {
     connection: Connection,
     store: Arc<Store>,
     cache: Arc<LoginCache>,
-    /// After a failed sync nobody knows what is on the disk: nothing is written until a restart,
-    /// which reads it again.
+    /// After a final fault: see [`StoreError::is_final`].
+    stopped: bool,
+    /// What [`Writer::is_writing`] says.
     writing: Arc<AtomicBool>,
 }
 
@@ -184,11 +186,13 @@ impl Task {
         while let Some(first) = jobs.blocking_recv() {
             let mut replies: Vec<Done> = Vec::new();
             let mut committed = Vec::new();
-            let result = if self.writing.load(Ordering::Relaxed) {
-                self.batch(first, &mut jobs, &mut replies, &mut committed)
-            } else {
+            let result = if self.stopped {
                 replies.push((first.reply, Err(LedgerError::Stopped)));
                 Ok(())
+            } else {
+                let result = self.batch(first, &mut jobs, &mut replies, &mut committed);
+                self.writing.store(result.is_ok(), Ordering::Relaxed);
+                result
             };
             match result {
                 Ok(()) => {
@@ -204,7 +208,7 @@ impl Task {
                 }
                 Err(fault) => {
                     // The batch is undone, for everybody in it.
-                    self.writing.store(fault.is_full(), Ordering::Relaxed);
+                    self.stopped = fault.is_final();
                     let fault = LedgerError::from(fault);
                     tracing::error!(
                         error = &fault as &dyn std::error::Error,
