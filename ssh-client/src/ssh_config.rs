@@ -15,7 +15,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::state::{CaFiles, KeyPlace, LoginState};
+use crate::state::{CaFiles, KeyPlace, Plain};
 
 /// Names that the CA said and that are not written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(crate) struct Part<'a> {
     /// Paths.
     pub(crate) files: &'a CaFiles,
     /// Hosts, roles, key.
-    pub(crate) login: &'a LoginState,
+    pub(crate) plain: &'a Plain,
 }
 
 /// Why nothing can be written.
@@ -67,8 +67,8 @@ fn render_part(
         }
         picked
     };
-    let roles = &part.login.roles.roles;
-    let hosts = part.login.roles.hosts.iter().map(String::as_str).collect();
+    let roles = &part.plain.roles.roles;
+    let hosts = part.plain.roles.hosts.iter().map(String::as_str).collect();
     let hosts = pick(hosts, is_host_pattern);
     let accounts = roles.iter().flat_map(|role| &role.accounts);
     let accounts = pick(accounts.map(String::as_str).collect(), is_account);
@@ -91,7 +91,7 @@ fn render_part(
          --host %h --account %r\"\n"
     ));
     let key = part
-        .login
+        .plain
         .named_key
         .as_ref()
         .map_or_else(|| part.files.key(), |named| named.path.clone());
@@ -100,8 +100,8 @@ fn render_part(
     text.push_str(&format!(
         "    CertificateFile \"{certificates}/%r@%h-cert.pub\"\n    IdentitiesOnly yes\n"
     ));
-    if let KeyPlace::Agent { address } = &part.login.key
-        && part.login.named_key.is_none()
+    if let KeyPlace::Agent { address } = &part.plain.key
+        && part.plain.named_key.is_none()
         && let Ok(address) = word(address)
         && !address.contains('$')
     {

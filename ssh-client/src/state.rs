@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! ~/.config/jit-ssh/cas/NAME/pin.json           the CA's URL, identity key, last key set
+//! ~/.config/jit-ssh/cas/NAME/hosts.json         what the ssh include is made of
 //! ~/.config/jit-ssh/ssh_config                  what `ssh` includes
 //! ~/.local/state/jit-ssh/NAME/login.json        who is signed in, roles as last heard
 //! ~/.local/state/jit-ssh/NAME/key, key.pub      the login key (in the agent: key.pub alone)
@@ -189,6 +190,29 @@ pub(crate) struct LoginState {
     pub(crate) skew: i64,
 }
 
+/// What the ssh include is made of; it outlives the login, so that plain `ssh` asks for the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Plain {
+    /// Hosts and accounts, as last heard.
+    pub(crate) roles: RolesAnswer,
+    /// Where the login key is.
+    pub(crate) key: KeyPlace,
+    /// A key that the person named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) named_key: Option<NamedKeyState>,
+}
+
+impl LoginState {
+    /// The part that outlives it.
+    pub(crate) fn plain(&self) -> Plain {
+        Plain {
+            roles: self.roles.clone(),
+            key: self.key.clone(),
+            named_key: self.named_key.clone(),
+        }
+    }
+}
+
 /// Where the login key is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "place")]
@@ -271,9 +295,23 @@ impl CaFiles {
         read_json(&self.login_path())
     }
 
-    /// Keeps the login.
+    /// Keeps the login, and what the ssh include needs of it.
     pub(crate) fn write_login(&self, login: &LoginState) -> Result<(), StateError> {
-        write_json(&self.login_path(), login)
+        write_json(&self.login_path(), login)?;
+        let plain = login.plain();
+        if self.plain().ok().flatten().as_ref() == Some(&plain) {
+            return Ok(());
+        }
+        write_json(&self.plain_path(), &plain)
+    }
+
+    /// What the ssh include is made of.
+    pub(crate) fn plain(&self) -> Result<Option<Plain>, StateError> {
+        read_json(&self.plain_path())
+    }
+
+    fn plain_path(&self) -> PathBuf {
+        self.config.join("hosts.json")
     }
 
     fn login_path(&self) -> PathBuf {

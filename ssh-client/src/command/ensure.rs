@@ -162,8 +162,11 @@ async fn slowly(
         },
     };
     if caller.may_be_asked() && ca.files.failed_sign_in().is_none_or(|at| at < started) {
+        // The key that the person named the last time is theirs for good.
+        let plain = ca.files.plain().ok().flatten();
         let wanted = SignIn {
             ask,
+            key: plain.and_then(|plain| Some(plain.named_key?.path)),
             way: caller.way(),
             ..SignIn::default()
         };

@@ -114,15 +114,15 @@ pub(crate) fn is_installed(home: &Home) -> bool {
 
 fn content(home: &Home) -> Result<(String, LeftOut), Failure> {
     let program = std::env::current_exe()?;
-    let mut logins = Vec::new();
+    let mut known = Vec::new();
     for files in home.cas() {
-        if let Some(login) = files.login()? {
-            logins.push((files, login));
+        if let Some(plain) = files.plain()? {
+            known.push((files, plain));
         }
     }
-    let parts: Vec<Part<'_>> = logins
+    let parts: Vec<Part<'_>> = known
         .iter()
-        .map(|(files, login)| Part { files, login })
+        .map(|(files, plain)| Part { files, plain })
         .collect();
     Ok(ssh_config::render(&program, &parts)?)
 }

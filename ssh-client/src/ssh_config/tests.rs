@@ -1,7 +1,7 @@
 //! The include, as real `ssh -G` reads it.
 
 use super::*;
-use crate::state::{Home, Renewal, TokenPlace};
+use crate::state::{Home, LoginState, Renewal, TokenPlace};
 use jit_ssh_api::login::Login;
 use jit_ssh_api::role::{Refused, Role, RolesAnswer};
 use std::process::Command;
@@ -78,7 +78,7 @@ impl Bench {
         let files = Home::at(folder.path()).ca("ca.example.com").unwrap();
         let parts = [Part {
             files: &files,
-            login,
+            plain: &login.plain(),
         }];
         let (text, _) = render(&program, &parts).unwrap();
         crate::state::write(&folder.path().join("include"), text.as_bytes()).unwrap();
@@ -253,7 +253,7 @@ fn names_that_a_ca_chose_to_inject_something_are_left_out() {
     let files = Home::at(folder.path()).ca("ca").unwrap();
     let part = Part {
         files: &files,
-        login: &login,
+        plain: &login.plain(),
     };
     let (text, left_out) = render(Path::new("/usr/bin/jit-ssh"), &[part]).unwrap();
     assert_eq!(left_out.0.len(), evil.len() + accounts.len() - 1);
@@ -275,7 +275,7 @@ fn paths_that_ssh_would_read_otherwise_are_refused() {
     for program in ["jit-ssh", "/a\"b", "/a\nb", "/a'b", "/a`b", "/a\\b"] {
         let part = Part {
             files: &files,
-            login: &login,
+            plain: &login.plain(),
         };
         assert!(render(Path::new(program), &[part]).is_err(), "{program:?}");
     }
