@@ -57,3 +57,6 @@ pub fn nonce_with_named_key(login_key: &[u8], named_key: &[u8], salt: &Salt) -> 
         .finalize();
     URL_SAFE_NO_PAD.encode(digest)
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,3 +141,6 @@ impl KeySet {
             .filter(move |key| key.purpose == purpose && key.state != State::Compromised)
     }
 }
+
+#[cfg(test)]
+mod tests;

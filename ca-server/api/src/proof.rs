@@ -220,3 +220,6 @@ fn parse_id(text: &str) -> Option<ProofId> {
     }
     Some(ProofId(id))
 }
+
+#[cfg(test)]
+mod tests;
