@@ -284,15 +284,19 @@ fn read_text(path: &Path, forbidden: u32, fit: u32) -> Result<Secret<String>, Fi
 fn judge(path: &Path, meta: &fs::Metadata, forbidden: u32, fit: u32) -> Result<(), FileError> {
     let (owner, mode) = (meta.uid(), meta.mode() & 0o7777);
     let path = path.to_path_buf();
-    let ours = rustix::process::geteuid();
-    // Root may look at the keys of whom the CA runs as (`doctor`, `restore`); it serves as that user.
-    if owner != 0 && owner != ours.as_raw() && !ours.is_root() {
+    if !may_own(owner, rustix::process::geteuid().as_raw()) {
         return Err(FileError::Owner { path, owner });
     }
     if mode & forbidden != 0 {
         return Err(FileError::Mode { path, mode, fit });
     }
     Ok(())
+}
+
+/// Ourselves, or root. Root may look at the keys of whom the CA runs as (`doctor`, `restore`); it
+/// serves as that user.
+fn may_own(owner: u32, ours: u32) -> bool {
+    owner == ours || owner == 0 || ours == 0
 }
 
 fn public_path(folder: &Path, name: &str) -> PathBuf {
