@@ -35,6 +35,9 @@ pub(super) struct Setup {
     /// Make everything, start nothing
     #[arg(long)]
     no_start: bool,
+    /// Make no systemd unit and no user of its own; say how to start the CA by hand
+    #[arg(long)]
+    no_systemd: bool,
     /// Do not ask the identity provider
     #[arg(long)]
     skip_issuer_check: bool,
@@ -58,7 +61,7 @@ struct Done {
 impl Setup {
     pub(super) fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
         let plan = self.new.plan()?;
-        let systemd = systemd::Systemd::here();
+        let systemd = systemd::Systemd::here().filter(|_| !self.no_systemd);
         let passphrase_file = self.passphrase_file(data)?;
         let unit = systemd
             .as_ref()
