@@ -206,11 +206,7 @@ fn set(data: &Path, identity: &PublicKey, config: Option<&Config>) -> Finding {
         .map_err(|error| error.to_string())
         .and_then(|signed| signed.verify(&pinned).map_err(|error| error.to_string()));
     match set {
-        Err(error) => Finding::bad(
-            "key set",
-            error,
-            "Restore key-set.json from a backup.",
-        ),
+        Err(error) => Finding::bad("key set", error, "Restore key-set.json from a backup."),
         Ok(set) if config.is_some_and(|config| config.name != set.name) => Finding::bad(
             "key set",
             format!("it is for the CA `{}`", set.name),
@@ -299,7 +295,7 @@ fn disk(data: &Path, config: &Config) -> Finding {
 }
 
 fn provider(address: &str, extra_ca: Option<&Path>) -> Vec<Finding> {
-    match issuer::check(address, extra_ca) {
+    match issuer::check(address, extra_ca).map(|checked| checked.remarks) {
         Ok(warnings) if warnings.is_empty() => {
             vec![Finding::good(
                 "identity provider",

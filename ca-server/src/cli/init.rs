@@ -55,6 +55,13 @@ pub(super) struct New {
     /// Port registered for the loopback redirect, where the provider compares it
     #[arg(long = "redirect-port", value_name = "PORT", value_delimiter = ',')]
     redirect_ports: Vec<u16>,
+    /// Scopes to ask the provider for [default: the preset's; `setup` adds `groups` where the
+    /// provider offers it]
+    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',')]
+    pub(super) scopes: Vec<String>,
+    /// The provider lets this client redirect to URL/sign-in too: the page for `--no-browser`
+    #[arg(long)]
+    paste_page: bool,
     /// PEM file with the CA of the provider's TLS certificate, if it is your own
     #[arg(long, value_name = "FILE")]
     pub(super) issuer_ca: Option<PathBuf>,
@@ -219,6 +226,8 @@ impl New {
                 client_id: self.client_id.clone(),
                 client_secret: self.client_secret.clone(),
                 redirect_ports: self.redirect_ports.clone(),
+                scopes: self.scopes.clone(),
+                paste: self.paste_page,
             },
         };
         let configuration = first.text();
@@ -318,6 +327,20 @@ impl New {
 }
 
 impl Plan {
+    /// The scopes of the preset and one more.
+    pub(super) fn scopes_with(&self, scope: &str) -> Vec<String> {
+        let clients = self
+            .config
+            .issuers
+            .iter()
+            .flat_map(|issuer| &issuer.clients);
+        let mut scopes: Vec<String> = clients.flat_map(|client| client.scopes.clone()).collect();
+        if !scopes.iter().any(|known| known == scope) {
+            scopes.push(scope.to_owned());
+        }
+        scopes
+    }
+
     /// Makes the folder and gives it its name.
     pub(super) fn make(
         &self,

@@ -45,9 +45,12 @@ impl Restore {
         let staging = folder::Staging::begin(data)?;
         let root = staging.path().join("data");
         let restored = backup::restore(&self.file, &root, None, now).map_err(|error| {
-            Failure::failed(format_args!("{} cannot be restored; nothing was changed.", self.file.display()))
-                .why(error)
-                .next("Take another backup: this one is not whole, or not one of ours.")
+            Failure::failed(format_args!(
+                "{} cannot be restored; nothing was changed.",
+                self.file.display()
+            ))
+            .why(error)
+            .next("Take another backup: this one is not whole, or not one of ours.")
         })?;
         let no_key_set = |error: &dyn std::fmt::Display| {
             Failure::failed("The new epoch cannot be signed; nothing was changed.").why(error)
@@ -70,7 +73,12 @@ impl Restore {
             sign_key_set = Some(command.replace(&made, &named));
         }
         staging.commit_folder(&root)?;
-        let done = Done { data: data.to_owned(), epoch: restored.epoch, records: restored.records, sign_key_set };
+        let done = Done {
+            data: data.to_owned(),
+            epoch: restored.epoch,
+            records: restored.records,
+            sign_key_set,
+        };
         terminal.answer(&done, |done| {
             let sign = done.sign_key_set.as_ref().map_or(String::new(), |command| {
                 format!("\nSign the key set where the identity key is, and bring the signature back:\n  {command}")

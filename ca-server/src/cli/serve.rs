@@ -32,8 +32,12 @@ impl Serve {
             None if terminal.is_interactive() => Some(self.passphrase.read(terminal)?),
             stored => stored,
         };
-        let options =
-            ServeOptions { data: data.to_owned(), passphrase, clock: Clock::System, listen: self.listen };
+        let options = ServeOptions {
+            data: data.to_owned(),
+            passphrase,
+            clock: Clock::System,
+            listen: self.listen,
+        };
         server::run(options).map_err(|error| {
             Failure::failed("The CA does not start.")
                 .why(error)

@@ -59,8 +59,8 @@ struct Done {
 }
 
 impl Setup {
-    pub(super) fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
-        let plan = self.new.plan()?;
+    pub(super) fn run(mut self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
+        let mut plan = self.new.plan()?;
         let systemd = systemd::Systemd::here().filter(|_| !self.no_systemd);
         let passphrase_file = self.passphrase_file(data)?;
         let unit = systemd
@@ -69,8 +69,13 @@ impl Setup {
             .transpose()?;
         if !self.skip_issuer_check {
             let _spinner = terminal.spinner("asking the identity provider");
-            for warning in issuer::check(&self.new.issuer, self.new.issuer_ca.as_deref())? {
-                terminal.warn(warning);
+            let checked = issuer::check(&self.new.issuer, self.new.issuer_ca.as_deref())?;
+            for remark in checked.remarks {
+                terminal.warn(remark);
+            }
+            if checked.groups_scope && self.new.scopes.is_empty() {
+                self.new.scopes = plan.scopes_with("groups");
+                plan = self.new.plan()?;
             }
         }
         let staging = folder::Staging::begin(data)?;

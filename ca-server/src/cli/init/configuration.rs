@@ -38,6 +38,10 @@ pub(in crate::cli) struct Issuer {
     pub(in crate::cli) client_id: String,
     pub(in crate::cli) client_secret: Option<String>,
     pub(in crate::cli) redirect_ports: Vec<u16>,
+    /// Empty: the preset's.
+    pub(in crate::cli) scopes: Vec<String>,
+    /// The provider may send browsers to the CA's own page, for machines without a browser.
+    pub(in crate::cli) paste: bool,
 }
 
 impl First {
@@ -140,6 +144,17 @@ impl Issuer {
             let ports: Vec<String> = self.redirect_ports.iter().map(u16::to_string).collect();
             writeln!(out, "redirect_ports = [{}]", ports.join(", "))?;
         }
+        if !self.scopes.is_empty() {
+            let scopes: Vec<String> = self.scopes.iter().map(|scope| quoted(scope)).collect();
+            writeln!(out, "scopes = [{}]", scopes.join(", "))?;
+        }
+        if self.paste {
+            out.write_str("flows = [\"loopback\", \"paste\"]\n")?;
+        } else {
+            out.write_str(
+                "# flows = [\"loopback\", \"paste\"]   # paste: with the CA's own page, for `--no-browser`\n",
+            )?;
+        }
         Ok(())
     }
 }
@@ -181,6 +196,8 @@ mod tests {
                 client_id: "0oa\"quoted\\".into(),
                 client_secret: None,
                 redirect_ports: Vec::new(),
+                scopes: Vec::new(),
+                paste: false,
             },
         }
     }
@@ -210,11 +227,15 @@ mod tests {
             client_id: "id".into(),
             client_secret: Some("public".into()),
             redirect_ports: vec![10001, 11110],
+            scopes: vec!["openid".into(), "groups".into()],
+            paste: true,
         };
         let config = Config::parse(&first.text()).unwrap();
         assert_eq!(config.profile, Profile::Fips);
         assert_eq!(config.issuers[0].require["hd"], "example.com");
         assert_eq!(config.issuers[0].clients[0].redirect_ports, [10001, 11110]);
+        assert_eq!(config.issuers[0].clients[0].scopes, ["openid", "groups"]);
+        assert_eq!(config.issuers[0].clients[0].flows.len(), 2);
         assert_eq!(
             config.issuers[0].clients[0].secret.as_deref(),
             Some("public")

@@ -19,10 +19,21 @@ struct Document {
     jwks_uri: Option<String>,
     #[serde(default)]
     id_token_signing_alg_values_supported: Vec<String>,
+    #[serde(default)]
+    scopes_supported: Vec<String>,
 }
 
-/// Gives remarks that do not stand against it.
-pub(in crate::cli) fn check(issuer: &str, ca_file: Option<&Path>) -> Result<Vec<String>, Failure> {
+/// What the provider says of itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::cli) struct Checked {
+    /// Remarks that do not stand against it.
+    pub(in crate::cli) remarks: Vec<String>,
+    /// It offers the scope `groups`, without which some (Okta, Dex) leave the claim out.
+    pub(in crate::cli) groups_scope: bool,
+}
+
+/// Asks it, and refuses what cannot be the issuer that was meant.
+pub(in crate::cli) fn check(issuer: &str, ca_file: Option<&Path>) -> Result<Checked, Failure> {
     let address = format!(
         "{}/.well-known/openid-configuration",
         issuer.trim_end_matches('/')
@@ -70,7 +81,7 @@ pub(in crate::cli) fn check(issuer: &str, ca_file: Option<&Path>) -> Result<Vec<
     judge(issuer, &document)
 }
 
-fn judge(issuer: &str, document: &Document) -> Result<Vec<String>, Failure> {
+fn judge(issuer: &str, document: &Document) -> Result<Checked, Failure> {
     if document.issuer != issuer {
         return Err(
             Failure::usage("The issuer is written differently by the provider itself.")
@@ -96,18 +107,25 @@ fn judge(issuer: &str, document: &Document) -> Result<Vec<String>, Failure> {
             ));
         }
     }
+    let mut checked = Checked {
+        remarks: Vec::new(),
+        groups_scope: document
+            .scopes_supported
+            .iter()
+            .any(|scope| scope == "groups"),
+    };
     let algorithms = &document.id_token_signing_alg_values_supported;
     if !algorithms.is_empty()
         && algorithms
             .iter()
             .all(|name| name.starts_with("HS") || name == "none")
     {
-        return Ok(vec![format!(
+        checked.remarks.push(format!(
             "{issuer} says that it signs ID tokens with {} only; choose a signing key there (RS256)",
             algorithms.join(", ")
-        )]);
+        ));
     }
-    Ok(Vec::new())
+    Ok(checked)
 }
 
 fn unreachable(issuer: &str, error: &reqwest::Error) -> Failure {
@@ -150,6 +168,7 @@ mod tests {
         assert!(
             judge("https://idp.example.com", &document(GOOD))
                 .unwrap()
+                .remarks
                 .is_empty()
         );
         let failure = judge("https://idp.example.com/", &document(GOOD)).unwrap_err();
@@ -164,9 +183,20 @@ mod tests {
     fn a_provider_that_signs_with_a_shared_secret_is_told_of() {
         let document = document(&GOOD.replace("RS256", "HS256"));
         assert_eq!(
-            judge("https://idp.example.com", &document).unwrap().len(),
+            judge("https://idp.example.com", &document)
+                .unwrap()
+                .remarks
+                .len(),
             1
         );
+    }
+
+    #[test]
+    fn the_scope_for_groups_is_asked_for_only_where_it_exists() {
+        let offered = GOOD.replace('}', r#","scopes_supported":["openid","groups"]}"#);
+        let judged = |text: &str| judge("https://idp.example.com", &document(text)).unwrap();
+        assert!(judged(&offered).groups_scope);
+        assert!(!judged(GOOD).groups_scope);
     }
 
     #[test]
