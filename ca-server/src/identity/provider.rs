@@ -385,13 +385,11 @@ fn other_claims(
     userinfo: Option<&Map<String, Value>>,
     config: &IssuerConfig,
 ) -> BTreeMap<String, Value> {
-    let groups = match &config.groups {
-        GroupsSource::Claim(path) | GroupsSource::Userinfo(path) => path.split('.').next(),
-        GroupsSource::Nowhere => None,
-    };
-    let literal = match &config.groups {
-        GroupsSource::Claim(path) | GroupsSource::Userinfo(path) => Some(path.as_str()),
-        GroupsSource::Nowhere => None,
+    let is_groups = |name: &str| match &config.groups {
+        GroupsSource::Claim(path) | GroupsSource::Userinfo(path) => {
+            name == path || path.split('.').next() == Some(name)
+        }
+        GroupsSource::Nowhere => false,
     };
     let more = userinfo
         .into_iter()
@@ -401,7 +399,7 @@ fn other_claims(
         .iter()
         .chain(more)
         .filter(|(name, _)| !PROTOCOL.contains(&name.as_str()))
-        .filter(|(name, _)| Some(name.as_str()) != groups && Some(name.as_str()) != literal)
+        .filter(|(name, _)| !is_groups(name))
         .filter(|(name, value)| name.len() + weight(value) <= MAX_CLAIM_BYTES)
         .take(MAX_CLAIMS)
         .map(|(name, value)| (name.clone(), value.clone()))

@@ -308,13 +308,10 @@ async fn documents_that_are_huge_broken_or_ambiguous_are_refused() {
         for bad in [&huge, &broken, &twice, &empty, &many] {
             let provider = Provider::start().await;
             provider.say(path, bad.clone());
-            let result = open_at(
-                &provider.identities(),
-                &provider.token("k", &P256, NOW),
-                NOW,
-            )
-            .await;
-            assert!(!unavailable(result).is_outage());
+            let token = provider.token("k", &P256, NOW);
+            let cause = unavailable(open_at(&provider.identities(), &token, NOW).await);
+            assert!(!cause.is_outage());
+            assert_eq!(cause == FetchError::TooLarge, bad.body == huge.body);
         }
     }
     let provider = Provider::start().await;
