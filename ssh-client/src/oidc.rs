@@ -81,7 +81,7 @@ pub(crate) enum OidcError {
 
 impl From<OidcError> for Failure {
     fn from(error: OidcError) -> Self {
-        let text = format!("{error}.");
+        let text = sentence(&error.to_string());
         let what = "The sign-in did not work.";
         match error {
             OidcError::Unreachable { issuer, cause } => Failure::new(
@@ -112,6 +112,12 @@ impl From<OidcError> for Failure {
             }
         }
     }
+}
+
+fn sentence(text: &str) -> String {
+    let mut rest = text.chars();
+    let first = rest.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(rest).chain(['.']).collect()
 }
 
 /// What we need of `/.well-known/openid-configuration`.

@@ -222,7 +222,11 @@ async fn by_browser(
     }
     terminal.note(format_args!("\n  {address}\n"));
     let spinner = terminal.spinner("waiting for the browser (no browser here? --no-browser)");
-    let callback = loopback.wait(transaction, PATIENCE).await;
+    let callback = tokio::select! {
+        callback = loopback.wait(transaction, PATIENCE) => callback,
+        // Given up is said, so that others who wait do not open the next browser.
+        _ = tokio::signal::ctrl_c() => Err(OidcError::Cancelled),
+    };
     drop(spinner);
     Ok((callback?, redirect))
 }

@@ -195,6 +195,8 @@ pub(crate) struct LoginState {
 pub(crate) struct Plain {
     /// Hosts and accounts, as last heard.
     pub(crate) roles: RolesAnswer,
+    /// Where the person signed in.
+    pub(crate) issuer: String,
     /// Where the login key is.
     pub(crate) key: KeyPlace,
     /// A key that the person named.
@@ -207,6 +209,7 @@ impl LoginState {
     pub(crate) fn plain(&self) -> Plain {
         Plain {
             roles: self.roles.clone(),
+            issuer: self.login.issuer.clone(),
             key: self.key.clone(),
             named_key: self.named_key.clone(),
         }
@@ -521,7 +524,7 @@ fn remove_dir(path: &Path) -> Result<(), StateError> {
 /// Reads a small text file; `None` if it is not there.
 pub(crate) fn read_to_string(path: &Path) -> Result<Option<String>, StateError> {
     let read = File::open(path).and_then(|file| {
-        let mut text = String::new();
+        let mut text = String::with_capacity(4096);
         file.take(MAX_FILE).read_to_string(&mut text)?;
         Ok(text)
     });

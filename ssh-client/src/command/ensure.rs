@@ -162,11 +162,19 @@ async fn slowly(
         },
     };
     if caller.may_be_asked() && ca.files.failed_sign_in().is_none_or(|at| at < started) {
-        // The key that the person named the last time is theirs for good.
-        let plain = ca.files.plain().ok().flatten();
+        // As the last time: the same identity provider, the key that the person named.
+        let (issuer, named_key) = match ca.files.plain()? {
+            Some(plain) => (Some(plain.issuer), plain.named_key),
+            None => (None, None),
+        };
+        let known = |issuer: &String| {
+            let issuers = &ca.pin.discovery.issuers;
+            issuers.iter().any(|known| known.issuer == *issuer)
+        };
         let wanted = SignIn {
+            issuer: issuer.filter(known),
             ask,
-            key: plain.and_then(|plain| Some(plain.named_key?.path)),
+            key: named_key.map(|named| named.path),
             way: caller.way(),
             ..SignIn::default()
         };

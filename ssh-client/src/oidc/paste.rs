@@ -43,9 +43,13 @@ pub(crate) fn parse(text: &str, transaction: &Transaction) -> Result<Callback, O
 /// is as before afterwards, whatever happens.
 pub(crate) fn ask(transaction: &Transaction) -> Result<Callback, OidcError> {
     let mut terminal = platform::terminal().map_err(OidcError::NoTerminal)?;
+    let mut so_far = String::new();
     loop {
         let line = read_line(&mut terminal, "Paste it here: ")?;
-        match parse(&line, transaction) {
+        so_far.push_str(&line);
+        // What was copied over several lines comes in pieces.
+        let whole = parse(&line, transaction).or_else(|_| parse(&so_far, transaction));
+        match whole {
             Err(error @ (OidcError::Paste | OidcError::OtherTransaction)) => {
                 let text = format!("That does not fit: {error}. Once more, or Ctrl-C.\r\n");
                 terminal
