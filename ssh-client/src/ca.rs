@@ -189,6 +189,9 @@ impl Ca {
 /// Name of this program for the CA's log.
 const AGENT: &str = concat!("jit-ssh/", env!("CARGO_PKG_VERSION"));
 
+/// Longest time for one call to an identity provider.
+const ISSUER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// How calls are made: environment, and the TLS CAs that the person named.
 pub(crate) fn options(ca_files: &[PathBuf]) -> Options {
     let mut options = Options::from_env(AGENT);
