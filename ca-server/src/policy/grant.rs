@@ -237,6 +237,14 @@ impl Index {
         all
     }
 
+    /// How much is looked at for that person: entries, and what stands in them.
+    #[cfg(test)]
+    pub(super) fn cost(&self, who: &Who<'_>) -> usize {
+        self.entries(who)
+            .map(|entry| 1 + entry.what.len() + entry.more.len())
+            .sum()
+    }
+
     fn more<'s>(&'s self, entry: &'s Entry) -> impl Iterator<Item = &'s Granting> {
         entry
             .more

@@ -1,7 +1,7 @@
-//! A decision costs what the person brings, not what the policy has.
+//! A decision costs what the person brings, not what the policy has. Counted, not timed: a clock
+//! in a test fails on a busy machine. The times are in docs/performance.md.
 
 use std::fmt::Write as _;
-use std::time::Instant;
 
 use super::*;
 
@@ -24,23 +24,16 @@ fn large() -> Policy {
 }
 
 #[test]
-fn thousand_roles_and_ten_thousand_grants_do_not_slow_a_decision() {
+fn ten_thousand_grants_are_not_looked_at_for_somebody_with_ten_groups() {
     let policy = large();
-    let groups: Vec<String> = (0..500).map(|n| format!("group-{}", n * 10)).collect();
-    let who = person(&groups.iter().map(String::as_str).collect::<Vec<_>>());
-    let (held, first) = (ask("role-0"), Ask::default());
-    let not_held = ask("role-1");
-    assert!(policy.decide(&who, &held, NOW).is_ok());
-    assert!(policy.decide(&who, &not_held, NOW).is_err());
-    for (name, ask) in [("held", held), ("not held", not_held), ("first", first)] {
-        let start = Instant::now();
-        for _ in 0..100 {
-            let _ = std::hint::black_box(policy.decide(&who, &ask, NOW));
-        }
-        let each = start.elapsed() / 100;
-        println!("{name}: {each:?} (unoptimised)");
-        // Less than 50 µs in a release build (docs/performance.md); this build is some twenty times
-        // slower, and looking at every grant would be another ten.
-        assert!(each < Duration::from_millis(5), "{name}: {each:?}");
-    }
+    let groups: Vec<String> = (0..10).map(|n| format!("group-{}", n * 10)).collect();
+    let mut who = person(&groups.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(gets(&policy, &who, "role-0"));
+    assert!(!gets(&policy, &who, "role-1"));
+    // Ten groups, each in two grants of the same role.
+    assert_eq!(policy.grants.cost(&Who::from(&who)), 10 + 10);
+    who.groups = [Group::new("none")].into();
+    assert_eq!(policy.grants.cost(&Who::from(&who)), 0);
+    who.issuer = Issuer::new(OTHER);
+    assert_eq!(policy.grants.cost(&Who::from(&who)), 0);
 }
