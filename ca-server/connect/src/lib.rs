@@ -46,3 +46,6 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, ConnectError> {
         .map_err(ConnectError::Runtime)?;
     Ok(runtime.block_on(future))
 }
+
+#[cfg(test)]
+mod tests;
