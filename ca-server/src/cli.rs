@@ -55,6 +55,7 @@ struct Global {
     #[arg(
         long,
         global = true,
+        help_heading = "Everywhere",
         value_name = "DIR",
         env = "JIT_SSH_CA_DATA",
         default_value = "/var/lib/jit-ssh-ca",
@@ -62,7 +63,7 @@ struct Global {
     )]
     data: PathBuf,
     /// Print one line of JSON instead of text, failures too
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Everywhere")]
     json: bool,
 }
 

@@ -103,11 +103,11 @@ impl From<ConnectError> for Failure {
                 .next("Give it as `https://ca.example.com`, without a path."),
             ConnectError::Fingerprint(_) => Failure::usage(what).next(
                 "Copy the whole of it: `SHA256:` and 43 characters. \
-                 `jit-ssh-ca keys list` on the CA shows it.",
+                 `jit-ssh-ca key list` on the CA shows it.",
             ),
             ConnectError::NothingVouches { .. } => Failure::usage(what)
                 .why("Without TLS, only the fingerprint of its identity key can.")
-                .next("Add `--fingerprint SHA256:…`; `jit-ssh-ca keys list` on the CA shows it."),
+                .next("Add `--fingerprint SHA256:…`; `jit-ssh-ca key list` on the CA shows it."),
             ConnectError::Unreachable { url, cause } => {
                 Failure::new(Exit::Unreachable, format_args!("{url} cannot be reached."))
                     .why(cause)

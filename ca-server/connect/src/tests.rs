@@ -36,7 +36,10 @@ fn pretend(
 ) -> Pretended {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://localhost:{}", listener.local_addr().unwrap().port());
+    let url = format!(
+        "{scheme}://localhost:{}",
+        listener.local_addr().unwrap().port()
+    );
     let asked = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&asked);
     // Ends with the test's process.
@@ -69,10 +72,15 @@ fn serve(
         }
     }
     let head = String::from_utf8(head).unwrap();
-    let authorization = head
-        .lines()
-        .find_map(|line| line.to_ascii_lowercase().starts_with("authorization: ").then(|| line[15..].to_owned()));
-    let asked = Asked { line: head.lines().next().unwrap().to_owned(), authorization };
+    let authorization = head.lines().find_map(|line| {
+        line.to_ascii_lowercase()
+            .starts_with("authorization: ")
+            .then(|| line[15..].to_owned())
+    });
+    let asked = Asked {
+        line: head.lines().next().unwrap().to_owned(),
+        authorization,
+    };
     let mut all = seen.lock().unwrap();
     let (status, body, extra) = answer(&asked, all.len());
     all.push(asked);
@@ -105,7 +113,9 @@ fn discovery(identity: &PrivateKey, epoch: u64, number: u64, tls_pins: Vec<Strin
         emergency: Vec::new(),
     };
     let document = serde_json::to_string(&set).unwrap();
-    let signature = identity.sign(NAMESPACE, HashAlg::Sha512, document.as_bytes()).unwrap();
+    let signature = identity
+        .sign(NAMESPACE, HashAlg::Sha512, document.as_bytes())
+        .unwrap();
     let key_set = SignedKeySet {
         document,
         signature: signature.to_pem(LineEnding::LF).unwrap(),
@@ -131,11 +141,18 @@ fn problem(kind: jit_ssh_api::problem::Kind, more: &str) -> Answer {
         kind.name(),
         kind.status()
     );
-    (kind.status(), body, "content-type: application/problem+json\r\n")
+    (
+        kind.status(),
+        body,
+        "content-type: application/problem+json\r\n",
+    )
 }
 
 fn options() -> Options {
-    Options { ca_files: Vec::new(), ..Options::from_env("test") }
+    Options {
+        ca_files: Vec::new(),
+        ..Options::from_env("test")
+    }
 }
 
 fn look(url: &str, pin: Pin<'_>) -> Result<Contact, ConnectError> {
@@ -155,7 +172,9 @@ fn known(url: &str, epoch: u64, number: u64, tls_pins: Vec<String>) -> KnownCa {
 
 fn end(connection: &mut Connection) -> Result<Ended, ConnectError> {
     let mut sign = |namespace: &str, message: &[u8]| -> Result<SshSig, SignError> {
-        key(9).sign(namespace, HashAlg::Sha512, message).map_err(|error| SignError(error.to_string()))
+        key(9)
+            .sign(namespace, HashAlg::Sha512, message)
+            .map_err(|error| SignError(error.to_string()))
     };
     let request = Request::delete("/v1/logins/self");
     block_on(connection.send_signed(&request, &mut sign)).unwrap()
@@ -169,7 +188,10 @@ fn another_identity_key_than_the_pinned_one_is_refused() {
     assert!(look(&ca.url, Pin::Fingerprint(&fingerprint(&key(1)))).is_ok());
     let error = look(&ca.url, Pin::Fingerprint(&fingerprint(&key(2)))).unwrap_err();
     let text = Failure::from(error).to_string();
-    assert!(text.starts_with("error: This is not the CA that is pinned."), "{text}");
+    assert!(
+        text.starts_with("error: This is not the CA that is pinned."),
+        "{text}"
+    );
     assert!(text.contains("Do not go on."), "{text}");
 }
 
@@ -178,26 +200,44 @@ fn a_key_set_signed_by_somebody_else_is_refused() {
     let ca = pretend(None, |_, _| {
         let theirs = key(1).public_key().to_openssh().unwrap();
         let mine: Discovery = serde_json::from_str(&discovery(&key(2), 1, 1, Vec::new())).unwrap();
-        let key_set = SignedKeySet { identity_key: theirs, ..mine.key_set.clone() };
-        (200, serde_json::to_string(&Discovery { key_set, ..mine }).unwrap(), "")
+        let key_set = SignedKeySet {
+            identity_key: theirs,
+            ..mine.key_set.clone()
+        };
+        (
+            200,
+            serde_json::to_string(&Discovery { key_set, ..mine }).unwrap(),
+            "",
+        )
     });
     assert!(matches!(
         look(&ca.url, Pin::Fingerprint(&fingerprint(&key(1)))),
-        Err(ConnectError::KeySet(jit_ssh_api::key_set::KeySetError::Signature))
+        Err(ConnectError::KeySet(
+            jit_ssh_api::key_set::KeySetError::Signature
+        ))
     ));
 }
 
 #[test]
 fn plain_http_without_a_fingerprint_pins_nothing() {
     let ca = pretend(None, |_, _| (200, discovery(&key(1), 1, 1, Vec::new()), ""));
-    assert!(matches!(look(&ca.url, Pin::Tls), Err(ConnectError::NothingVouches { .. })));
+    assert!(matches!(
+        look(&ca.url, Pin::Tls),
+        Err(ConnectError::NothingVouches { .. })
+    ));
     assert!(ca.asked.lock().unwrap().is_empty(), "nothing was sent");
 }
 
 #[test]
 fn an_older_key_set_than_one_seen_before_is_refused() {
     let ca = pretend(None, |_, _| (200, discovery(&key(1), 2, 3, Vec::new()), ""));
-    for (seen, taken) in [((2, 3), true), ((2, 2), true), ((1, 9), true), ((2, 4), false), ((3, 1), false)] {
+    for (seen, taken) in [
+        ((2, 3), true),
+        ((2, 2), true),
+        ((1, 9), true),
+        ((2, 4), false),
+        ((3, 1), false),
+    ] {
         let known = known(&ca.url, seen.0, seen.1, Vec::new());
         let result = look(&ca.url, Pin::Known(&known));
         assert_eq!(result.is_ok(), taken, "{seen:?}");
@@ -210,7 +250,8 @@ fn an_older_key_set_than_one_seen_before_is_refused() {
 #[test]
 fn a_redirect_is_not_followed() {
     let elsewhere = pretend(None, |_, _| (200, discovery(&key(1), 1, 1, Vec::new()), ""));
-    let location: &'static str = Box::leak(format!("location: {}/\r\n", elsewhere.url).into_boxed_str());
+    let location: &'static str =
+        Box::leak(format!("location: {}/\r\n", elsewhere.url).into_boxed_str());
     let ca = pretend(None, move |_, _| (302, String::new(), location));
     let result = look(&ca.url, Pin::Fingerprint(&fingerprint(&key(1))));
     assert!(matches!(result, Err(ConnectError::NotACa { .. })));
@@ -227,23 +268,37 @@ fn whoever_is_no_ca_is_told_apart() {
     ] {
         let ca = pretend(None, move |_, _| (status, body.clone(), ""));
         let result = look(&ca.url, Pin::Fingerprint(&fingerprint(&key(1))));
-        assert!(matches!(result, Err(ConnectError::NotACa { .. })), "{status}: {result:?}");
+        assert!(
+            matches!(result, Err(ConnectError::NotACa { .. })),
+            "{status}: {result:?}"
+        );
     }
 }
 
 #[test]
 fn nobody_there_says_where_and_what_next() {
-    let error = look("http://127.0.0.1:1", Pin::Fingerprint(&fingerprint(&key(1)))).unwrap_err();
+    let error = look(
+        "http://127.0.0.1:1",
+        Pin::Fingerprint(&fingerprint(&key(1))),
+    )
+    .unwrap_err();
     let failure = Failure::from(error);
     assert_eq!(failure.exit(), Exit::Unreachable);
-    assert!(failure.to_string().starts_with("error: http://127.0.0.1:1 cannot be reached."));
+    assert!(
+        failure
+            .to_string()
+            .starts_with("error: http://127.0.0.1:1 cannot be reached.")
+    );
 }
 
 #[test]
 fn a_wrong_clock_is_corrected_once_and_said() {
     let theirs = now() - 7200;
     let ca = pretend(None, move |_, count| match count {
-        0 => problem(jit_ssh_api::problem::Kind::ProofTime, &format!(r#","time":{theirs}"#)),
+        0 => problem(
+            jit_ssh_api::problem::Kind::ProofTime,
+            &format!(r#","time":{theirs}"#),
+        ),
         _ => (200, ENDED.to_owned(), ""),
     });
     let mut connection = Connection::new(known(&ca.url, 1, 1, Vec::new()), options()).unwrap();
@@ -269,7 +324,9 @@ fn a_wrong_clock_is_corrected_once_and_said() {
 
 #[test]
 fn a_ca_that_never_likes_the_time_is_asked_twice_only() {
-    let ca = pretend(None, |_, _| problem(jit_ssh_api::problem::Kind::ProofTime, r#","time":1"#));
+    let ca = pretend(None, |_, _| {
+        problem(jit_ssh_api::problem::Kind::ProofTime, r#","time":1"#)
+    });
     let mut connection = Connection::new(known(&ca.url, 1, 1, Vec::new()), options()).unwrap();
     assert!(end(&mut connection).is_err());
     assert_eq!(ca.asked.lock().unwrap().len(), 2);
@@ -306,11 +363,16 @@ fn a_new_epoch_of_another_ca_is_not_taken() {
 
 #[test]
 fn a_refusal_keeps_its_kind_its_next_step_and_no_escape() {
-    let ca = pretend(None, |_, _| problem(jit_ssh_api::problem::Kind::Refused, r#","rule":"groups""#));
+    let ca = pretend(None, |_, _| {
+        problem(jit_ssh_api::problem::Kind::Refused, r#","rule":"groups""#)
+    });
     let mut connection = Connection::new(known(&ca.url, 1, 1, Vec::new()), options()).unwrap();
     let failure = Failure::from(end(&mut connection).unwrap_err());
     assert_eq!(failure.exit(), Exit::Refused);
-    assert_eq!(failure.to_string(), "error: The policy\\u{1b}[2J says no.\n  next: Ask.");
+    assert_eq!(
+        failure.to_string(),
+        "error: The policy\\u{1b}[2J says no.\n  next: Ask."
+    );
     assert_eq!(failure.to_json()["error"]["rule"], "groups");
 }
 
@@ -345,11 +407,19 @@ fn a_self_made_certificate_counts_only_if_the_signed_key_set_names_it() {
     let mut connection = Connection::new(contact.known, options()).unwrap();
     end(&mut connection).unwrap();
     // Without a fingerprint nothing vouches for it.
-    assert!(matches!(look(&ca.url, Pin::Tls), Err(ConnectError::Tls { .. })));
+    assert!(matches!(
+        look(&ca.url, Pin::Tls),
+        Err(ConnectError::Tls { .. })
+    ));
 
-    let unnamed = pretend(Some(config), |_, _| (200, discovery(&key(1), 1, 1, Vec::new()), ""));
+    let unnamed = pretend(Some(config), |_, _| {
+        (200, discovery(&key(1), 1, 1, Vec::new()), "")
+    });
     let result = look(&unnamed.url, Pin::Fingerprint(&fingerprint(&key(1))));
-    assert!(matches!(result, Err(ConnectError::Tls { .. })), "{result:?}");
+    assert!(
+        matches!(result, Err(ConnectError::Tls { .. })),
+        "{result:?}"
+    );
 }
 
 #[test]
@@ -360,5 +430,8 @@ fn a_proof_is_never_sent_to_a_server_in_between() {
     let mut connection = Connection::new(known(&ca.url, 1, 1, pins), options()).unwrap();
     assert!(end(&mut connection).is_err());
     let asked = ca.asked.lock().unwrap();
-    assert!(asked.iter().all(|asked| asked.authorization.is_none()), "{asked:?}");
+    assert!(
+        asked.iter().all(|asked| asked.authorization.is_none()),
+        "{asked:?}"
+    );
 }

@@ -116,11 +116,9 @@ fn line(record: &AuditRecord) -> String {
     if let Some(who) = who(record) {
         line.push_str(&format!(" {who}"));
     }
-    for (name, value) in &record.fields {
-        line.push_str(&format!(" {name}={}", short(value)));
-    }
-    if let Some(Value::Object(details)) = record.parts.get("details") {
-        for (name, value) in details {
+    let details = record.parts.get("details").and_then(Value::as_object);
+    for (name, value) in record.fields.iter().chain(details.into_iter().flatten()) {
+        if !value.is_null() {
             line.push_str(&format!(" {name}={}", short(value)));
         }
     }
@@ -137,9 +135,10 @@ fn who(record: &AuditRecord) -> Option<String> {
     email.or_else(|| identity.get("subject")).map(short)
 }
 
-/// Text as it is where it can be mistaken for nothing else, all else as JSON.
+/// Text as it is where it can be mistaken for nothing else, all else as JSON; long ones are cut
+/// (`--json` has them whole).
 fn short(value: &Value) -> String {
-    match value {
+    let text = match value {
         Value::String(text)
             if !text.is_empty()
                 && !text.contains(|c: char| c.is_whitespace() || matches!(c, '=' | '"' | '\\')) =>
@@ -147,13 +146,20 @@ fn short(value: &Value) -> String {
             text.clone()
         }
         other => other.to_string(),
+    };
+    if text.chars().count() <= LONGEST {
+        return text;
     }
+    text.chars().take(LONGEST).chain(['…']).collect()
 }
 
 fn moment(text: &str) -> Result<u64, String> {
     parse_when(text, Clock::System.now().seconds())
         .ok_or_else(|| "write `2h` (ago), `2026-11-23` or `2026-11-23T22:59Z` (UTC)".to_owned())
 }
+
+/// Longest value on a line of text, in characters; a SHA-256 in hexadecimal fits.
+const LONGEST: usize = 72;
 
 /// The CA gives at most 1000 at once.
 const PAGE: u64 = 500;

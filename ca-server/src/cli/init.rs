@@ -21,7 +21,7 @@ use super::policy::{POLICY_FILE, faults};
 use crate::config::{self, Config};
 use crate::entropy::{self, Entropy};
 use crate::identity::Preset;
-use crate::policy::{ExampleGrant, IssuerFacts, Policy, example};
+use crate::policy::{ExampleGrant, IssuerFacts, Policy, example, example_for_people};
 use crate::secret::Secret;
 use crate::signer::file::Lock;
 use crate::signer::{self, KeyKind, KeyPair, file, key_set};
@@ -65,7 +65,8 @@ pub(super) struct New {
     /// PEM file with the CA of the provider's TLS certificate, if it is your own
     #[arg(long, value_name = "FILE")]
     pub(super) issuer_ca: Option<PathBuf>,
-    /// Who gets what: members of GROUP get ROLE, which opens these Unix accounts
+    /// Who gets what: members of GROUP get ROLE, which opens these Unix accounts; for Google, write a
+    /// person's address for GROUP
     #[arg(long = "grant", value_name = "GROUP=ROLE:ACCOUNT[,ACCOUNT]")]
     pub(super) grants: Vec<ExampleGrant>,
     /// Group whose members may read the ledger, end logins and ask about the policy
@@ -206,6 +207,7 @@ impl New {
         let url = self.url.as_str().trim_end_matches('/').to_owned();
         let host = host(&self.url);
         let (tls, own_tls) = self.tls(&self.url)?;
+        let preset = self.preset.unwrap_or_else(|| Preset::detect(&self.issuer));
         let issuer_ca = self.issuer_ca.as_deref().map(read).transpose()?;
         let first = First {
             name: self.name.clone().unwrap_or_else(|| host.replace(':', "-")),
@@ -220,7 +222,7 @@ impl New {
             tls,
             issuer: configuration::Issuer {
                 issuer: self.issuer.clone(),
-                preset: self.preset.unwrap_or_else(|| Preset::detect(&self.issuer)),
+                preset,
                 groups_claim: self.groups_claim.clone(),
                 require: self.require.clone(),
                 client_id: self.client_id.clone(),
@@ -235,7 +237,7 @@ impl New {
             let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
             Failure::usage("A CA cannot be made of this.").why(mistakes.join("\n"))
         })?;
-        let policy = self.policy_text();
+        let policy = self.policy_text(&config);
         let facts = IssuerFacts::from(config.issuers.as_slice());
         Policy::parse(&policy, &facts).map_err(|errors| faults(Path::new(POLICY_FILE), &errors))?;
         let identity = self
@@ -256,14 +258,24 @@ impl New {
         })
     }
 
-    fn policy_text(&self) -> String {
-        let mut text = example(&self.issuer, &self.grants);
+    fn policy_text(&self, config: &Config) -> String {
+        let groups = config.issuers.iter().all(|issuer| issuer.can_say.groups);
+        let mut text = if groups {
+            example(&self.issuer, &self.grants)
+        } else {
+            // The "group" of a grant is then the e-mail address of a person.
+            example_for_people(&self.issuer, &self.grants)
+        };
         for group in &self.admins {
             let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+            let who = if groups {
+                format!("groups = [{}]", quoted(group))
+            } else {
+                format!("users  = [{{ email = {} }}]", quoted(group))
+            };
             text.push_str(&format!(
-                "\n[[rights]]\nissuer = {}\ngroups = [{}]\nmay    = [\"audit\", \"logins\", \"policy\", \"keys\"]\n",
-                quoted(&self.issuer),
-                quoted(group)
+                "\n[[rights]]\nissuer = {}\n{who}\nmay    = [\"audit\", \"logins\", \"policy\", \"keys\"]\n",
+                quoted(&self.issuer)
             ));
         }
         text

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::init::folder;
 use super::passphrase::Passphrase;
+use super::setup::systemd::Systemd;
 use crate::signer::{self, KeyPair, file, key_set};
 use crate::store::backup;
 use crate::time::Clock;
@@ -73,6 +74,9 @@ impl Restore {
             sign_key_set = Some(command.replace(&made, &named));
         }
         staging.commit_folder(&root)?;
+        if let Some(systemd) = Systemd::here() {
+            systemd.give(data)?;
+        }
         let done = Done {
             data: data.to_owned(),
             epoch: restored.epoch,

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 mod guide;
 pub(super) mod issuer;
-mod systemd;
+pub(super) mod systemd;
 
 use super::init::{Chosen, New, folder};
 use super::passphrase::{self, Passphrase};

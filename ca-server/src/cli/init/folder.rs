@@ -28,7 +28,8 @@ pub(in crate::cli) fn new_file(path: &Path, content: &[u8], mode: u32) -> io::Re
     written
 }
 
-/// Replaces a file as a whole.
+/// Replaces a file as a whole: snapshots of tests.
+#[cfg(test)]
 pub(in crate::cli) fn replace_file(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}", random_suffix()));

@@ -103,6 +103,52 @@ fn what_cannot_be_a_ca_is_refused_before_anything_is_made() {
 }
 
 #[test]
+fn google_names_people_because_it_never_says_groups() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("ca").display().to_string();
+    let passphrase = parent.path().join("passphrase").display().to_string();
+    let (result, _) = run_captured(&[
+        "init",
+        "--data",
+        &data,
+        "--generate-passphrase",
+        &passphrase,
+        "--url",
+        "https://ca.example.com",
+        "--issuer",
+        "https://accounts.google.com",
+        "--client-id",
+        "1.apps.googleusercontent.com",
+        "--client-secret",
+        "public",
+        "--require",
+        "hd=example.com",
+        "--grant",
+        "alice@example.com=production-observer:observer",
+        "--admins",
+        "bob@example.com",
+    ]);
+    result.unwrap();
+    let file = format!("{data}/policy.toml");
+    let asked = ["policy", "explain", "--email", "alice@example.com", &file];
+    let (result, captured) = run_captured(&asked);
+    result.unwrap();
+    assert!(
+        captured.out().contains("production-observer  yes"),
+        "{}",
+        captured.out()
+    );
+    let (result, captured) =
+        run_captured(&["policy", "explain", "--email", "bob@example.com", &file]);
+    result.unwrap();
+    assert!(
+        captured.out().contains("Rights at the CA: audit"),
+        "{}",
+        captured.out()
+    );
+}
+
+#[test]
 fn fips_is_p256_throughout() {
     let parent = tempfile::tempdir().unwrap();
     let data = parent.path().join("ca");

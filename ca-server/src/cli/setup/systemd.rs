@@ -9,7 +9,7 @@ use jit_ssh_terminal::Failure;
 use crate::cli::init::folder;
 
 /// systemd is running, and we may tell it what to do.
-pub(super) struct Systemd;
+pub(in crate::cli) struct Systemd;
 
 /// A unit to install.
 pub(super) struct Unit {
@@ -19,7 +19,7 @@ pub(super) struct Unit {
 
 impl Systemd {
     /// `None` without systemd, or for anybody but root.
-    pub(super) fn here() -> Option<Self> {
+    pub(in crate::cli) fn here() -> Option<Self> {
         let running = Path::new("/run/systemd/system").is_dir();
         (running && rustix::process::geteuid().is_root()).then_some(Systemd)
     }
@@ -49,8 +49,8 @@ impl Systemd {
         })
     }
 
-    /// The user, the folder's owner, the unit.
-    pub(super) fn install(&self, unit: &Unit, data: &Path) -> Result<(), Failure> {
+    /// Gives the folder to the user that the CA runs as; makes the user if need be.
+    pub(in crate::cli) fn give(&self, data: &Path) -> Result<(), Failure> {
         if user().is_none() {
             run(Command::new("useradd").args([
                 "--system",
@@ -74,7 +74,12 @@ impl Systemd {
                 data.display()
             ))
             .why(error)
-        })?;
+        })
+    }
+
+    /// The folder's owner, the unit.
+    pub(super) fn install(&self, unit: &Unit, data: &Path) -> Result<(), Failure> {
+        self.give(data)?;
         if let Some(text) = &unit.text {
             folder::new_file(Path::new(OWN_UNIT), text.as_bytes(), 0o644).map_err(|error| {
                 Failure::failed(format_args!("{OWN_UNIT} cannot be written.")).why(error)
