@@ -160,3 +160,6 @@ fn choose(path: &Path) -> Result<(Chosen, bool), Failure> {
     })?;
     Ok((Chosen::AtRandom(passphrase::generate(path)?), true))
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,3 +120,114 @@ fn policy_explain_answers_from_a_bare_file() {
     result.unwrap();
     assert!(captured.out().contains("\"tests\":3"), "{}", captured.out());
 }
+
+#[test]
+fn the_owner_s_commands_go_over_the_socket_and_a_backup_comes_back_as_a_new_epoch() {
+    let parent = tempfile::tempdir().unwrap();
+    let text = |name: &str| parent.path().join(name).display().to_string();
+    let (data, passphrase, backup) = (text("ca"), text("passphrase"), text("backup"));
+    let ok = |arguments: &[&str]| {
+        let (result, captured) = run_captured(arguments);
+        result.unwrap();
+        captured.out()
+    };
+    ok(&[
+        "init",
+        "--data",
+        &data,
+        "--generate-passphrase",
+        &passphrase,
+        "--url",
+        "https://localhost",
+        "--issuer",
+        "http://127.0.0.1:1",
+        "--client-id",
+        "x",
+    ]);
+    let read = passphrase::Passphrase {
+        passphrase_file: Some(passphrase.clone().into()),
+    };
+    let serving = tokio::runtime::Runtime::new().unwrap();
+    let options = crate::server::ServeOptions {
+        data: data.clone().into(),
+        clock: crate::time::Clock::System,
+        passphrase: read.stored().unwrap(),
+        listen: Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
+    };
+    let running = serving.block_on(crate::server::start(options)).unwrap();
+
+    assert_eq!(
+        ok(&["login", "list", "--data", &data]),
+        "Nobody is signed in.\n"
+    );
+    assert!(ok(&["policy", "explain", "--group", "Ops", "--data", &data]).contains("yes"));
+    assert!(ok(&["policy", "show", "--data", &data]).contains("[[grants]]"));
+    assert!(ok(&["key", "list", "--data", &data]).contains("epoch 1, number 1"));
+    assert!(ok(&["doctor", "--offline", "--data", &data]).contains("answers on its socket"));
+    let audit = ok(&[
+        "audit", "list", "--kind", "admin", "--limit", "0", "--data", &data,
+    ]);
+    assert!(
+        audit.contains("action=") && audit.contains("by=local:"),
+        "{audit}"
+    );
+    let lines = ok(&["audit", "list", "--json", "--limit", "2", "--data", &data]);
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    let unknown = run_captured(&["login", "end", "abcdefgh", "--data", &data])
+        .0
+        .unwrap_err();
+    assert_eq!(
+        unknown.to_json()["error"]["type"],
+        "https://jit-ssh.dev/problems/not-found"
+    );
+    ok(&["backup", &backup, "--data", &data]);
+    let left: Vec<_> = std::fs::read_dir(&data)
+        .unwrap()
+        .flatten()
+        .map(|e| e.file_name())
+        .collect();
+    assert!(
+        !left
+            .iter()
+            .any(|name| name.to_string_lossy().contains("backup")),
+        "{left:?}"
+    );
+    serving.block_on(running.stop()).unwrap();
+
+    let again = text("again");
+    ok(&[
+        "restore",
+        &backup,
+        "--data",
+        &again,
+        "--passphrase-file",
+        &passphrase,
+    ]);
+    assert!(ok(&["key", "list", "--data", &again]).contains("epoch 2, number 1"));
+    let failure = run_captured(&[
+        "restore",
+        &backup,
+        "--data",
+        &data,
+        "--passphrase-file",
+        &passphrase,
+    ])
+    .0;
+    assert!(
+        failure
+            .unwrap_err()
+            .to_string()
+            .contains("is not empty; nothing was changed")
+    );
+    let half = text("half");
+    let failure = run_captured(&["restore", &passphrase, "--data", &half])
+        .0
+        .unwrap_err();
+    assert!(
+        failure
+            .to_string()
+            .contains("cannot be restored; nothing was changed"),
+        "{failure}"
+    );
+    assert!(!std::path::Path::new(&half).exists());
+}

@@ -61,31 +61,30 @@ impl<'a> Guide<'a> {
 
     /// The command for every server.
     pub(super) fn server(&self) -> String {
-        let mut accounts: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        let mut accounts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for grant in &self.new.grants {
             for account in &grant.accounts {
-                let roles = match account {
-                    Account::Fixed(name) => accounts.entry(name.as_str().to_owned()).or_default(),
-                    // One line for each person's own account; docs/hosts.md.
-                    Account::Own => continue,
+                let (account, role) = match account {
+                    Account::Fixed(name) => (name.as_str(), grant.role.to_string()),
+                    // For each person; docs/hosts.md.
+                    Account::Own => ("alice", format!("{}+alice", grant.role)),
                 };
-                if !roles.contains(&grant.role.as_str()) {
-                    roles.push(grant.role.as_str());
+                let roles = accounts.entry(account).or_default();
+                if !roles.contains(&role) {
+                    roles.push(role);
                 }
             }
         }
         if accounts.is_empty() {
-            accounts.insert("observer".to_owned(), vec!["production-observer"]);
+            accounts.insert("observer", vec!["production-observer".to_owned()]);
         }
         let mut command = format!(
             "sudo jit-ssh-host install --ca {} --fingerprint {}",
             self.plan.url, self.made.fingerprint
         );
         for (account, roles) in accounts {
-            for role in roles {
-                // Writing to a string does not fail.
-                let _ = write!(command, " --account {account}={role}");
-            }
+            // Writing to a string does not fail.
+            let _ = write!(command, " --account {account}={}", roles.join(","));
         }
         command.push_str(" --create-accounts");
         command
