@@ -74,7 +74,7 @@ impl Restore {
             sign_key_set = Some(command.replace(&made, &named));
         }
         staging.commit_folder(&root)?;
-        if let Some(systemd) = Systemd::here() {
+        if let Some(systemd) = Systemd::here().filter(|systemd| systemd.serves(data)) {
             systemd.give(data)?;
         }
         let done = Done {

@@ -50,6 +50,13 @@ impl Systemd {
         })
     }
 
+    /// Whether a unit of ours is for this folder.
+    pub(in crate::cli) fn serves(&self, data: &Path) -> bool {
+        let command = format!(" serve --data {}\n", data.display());
+        let mut units = PACKAGED_UNITS.into_iter().chain([OWN_UNIT]);
+        units.any(|path| std::fs::read_to_string(path).is_ok_and(|unit| unit.contains(&command)))
+    }
+
     /// Gives the folder to the user that the CA runs as; makes the user if need be.
     pub(in crate::cli) fn give(&self, data: &Path) -> Result<(), Failure> {
         if user().is_none() {

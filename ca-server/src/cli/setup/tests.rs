@@ -26,6 +26,7 @@ fn setup(parent: &Path, more: &[&str]) -> Result<String, Failure> {
         "Dev=dev:{username}",
         "--hosts",
         "*.prod.example.com",
+        "--paste-page",
     ]);
     arguments.extend(more);
     let (result, captured) = run_captured(&arguments);
