@@ -17,7 +17,6 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::certificate::CertificateToSign;
-use crate::identity::Snapshot;
 use crate::login::cache::LoginCache;
 use crate::login::{EndedBy, LiveLogin, LoginId};
 use crate::store::{DiskState, Store, StoreError, StoreOptions, guard, ledger as records};
@@ -29,7 +28,9 @@ pub mod refusals;
 mod writer;
 
 use record::{Draft, Fact, Hash, Kind, LeafError, MAX_LEAF, Part, PartName};
-use refusals::{Counted, Refusals};
+pub use refusals::{Refused, RefusedTo};
+
+use refusals::Refusals;
 use writer::{Class, Outcome, Who, Work, Write, Writer};
 
 /// Why something is not recorded, and so must not happen.
@@ -137,38 +138,6 @@ impl Recorded {
     }
 }
 
-/// To whom something was refused.
-#[derive(Clone, Debug)]
-pub enum RefusedTo<'a> {
-    /// A login; what is pending of it is written all the same.
-    Login(&'a LiveLogin),
-    /// Somebody with a verified token, to whom no login was given.
-    Person(&'a Snapshot),
-}
-
-/// A refusal to a known person.
-#[derive(Clone, Debug)]
-pub struct Refused<'a> {
-    /// To whom.
-    pub to: RefusedTo<'a>,
-    /// The first rule against it, or the kind of the error.
-    pub rule: &'a str,
-    /// The role that was meant, if it is one of the policy's.
-    pub role: Option<&'a str>,
-    /// The sentence that the person read.
-    pub reason: &'a str,
-    /// What they asked, as they wrote it.
-    pub asked: Value,
-    /// Digest of the policy, where it was the policy that decided.
-    pub policy: Option<&'a str>,
-    /// Request id.
-    pub request: &'a str,
-    /// Where the request came from.
-    pub source: Option<IpAddr>,
-    /// Now.
-    pub now: Timestamp,
-}
-
 /// Who used a right at the CA.
 #[derive(Clone, Debug)]
 pub enum Actor {
@@ -274,147 +243,6 @@ impl Ledger {
         self.write(now, Class::Issuing, who, Work::LoginOnly)
             .await
             .map(drop)
-    }
-
-    /// Records a refusal, or counts it when this person had too many; writes what is pending of
-    /// the login in any case.
-    pub async fn record_refused(&self, refused: Refused<'_>) -> Result<(), LedgerError> {
-        let now = refused.now;
-        let (who, person, commitment) = match refused.to {
-            RefusedTo::Login(login) => (
-                Who::Login {
-                    login: login.clone(),
-                    username: None,
-                },
-                &login.identity.person,
-                Some(login.commitment),
-            ),
-            RefusedTo::Person(snapshot) => (
-                Who::Person {
-                    issuer: snapshot.issuer.to_string(),
-                    subject: snapshot.subject.to_string(),
-                    person: snapshot.person.clone(),
-                },
-                &snapshot.person,
-                None,
-            ),
-        };
-        if !guard(&self.refusals).admit(person, now) {
-            return match refused.to {
-                RefusedTo::Login(login) => self.record_login(login, now).await,
-                RefusedTo::Person(_) => Ok(()),
-            };
-        }
-        let details = json!({
-            "asked": bounded(refused.asked),
-            "reason": clip(refused.reason),
-            "source": refused.source,
-        });
-        let mut draft = self
-            .draft(Kind::Refused, now)
-            .fact("request", refused.request)
-            .fact("rule", refused.rule)
-            .part(self.part(PartName::Details, &details)?);
-        if let Some(role) = refused.role {
-            draft = draft.fact("role", role);
-        }
-        if let Some(policy) = refused.policy {
-            draft = draft.fact("policy", policy);
-        }
-        match (&who, commitment) {
-            (Who::Login { login, .. }, Some(commitment)) => {
-                draft = draft
-                    .fact("login", login.id.to_string())
-                    .identity(commitment);
-            }
-            _ => {
-                if let RefusedTo::Person(snapshot) = refused.to {
-                    draft = draft.part(self.part(PartName::Identity, snapshot)?);
-                }
-            }
-        }
-        let work = Work::Record(draft.finish()?);
-        let written = self.write(now, Class::Ordinary, who, work).await;
-        if let (Err(error), RefusedTo::Login(login)) = (&written, refused.to) {
-            let (request, source) = (refused.request, refused.source);
-            self.denied(&login.identity, error, request, source, now)
-                .await;
-        }
-        written.map(drop)
-    }
-
-    /// What the store refused to somebody whose token is good: an operator must find it (A22).
-    async fn denied(
-        &self,
-        who: &Snapshot,
-        error: &LedgerError,
-        request: &str,
-        source: Option<IpAddr>,
-        now: Timestamp,
-    ) {
-        let rule = match error {
-            LedgerError::NameTaken { .. } => "name-taken",
-            LedgerError::KeyInUse => "key-in-use",
-            LedgerError::TokenUsed => "token-used",
-            _ => return,
-        };
-        let reason = error.to_string();
-        let recorded = Box::pin(self.record_refused(Refused {
-            to: RefusedTo::Person(who),
-            rule,
-            role: None,
-            reason: &reason,
-            asked: Value::Null,
-            policy: None,
-            request,
-            source,
-            now,
-        }));
-        if let Err(cause) = recorded.await {
-            let cause = &cause as &dyn std::error::Error;
-            tracing::error!(rule, request, error = cause, "a refusal is not recorded");
-        }
-    }
-
-    /// Counts a refusal to a caller that is not known: one summary a minute tells of them all.
-    pub fn count_refused(&self, reason: &'static str, now: Timestamp) {
-        guard(&self.refusals).count_stranger(reason, now);
-    }
-
-    /// Writes the summary of what was only counted, once a minute at most. To be called every few
-    /// seconds.
-    pub async fn tick(&self, now: Timestamp) -> Result<(), LedgerError> {
-        let due = guard(&self.refusals).due(now);
-        self.summarise(due, now).await
-    }
-
-    /// Writes what was only counted so far, before the process ends.
-    pub async fn flush(&self, now: Timestamp) -> Result<(), LedgerError> {
-        let rest = guard(&self.refusals).rest();
-        self.summarise(rest, now).await
-    }
-
-    async fn summarise(&self, counted: Option<Counted>, now: Timestamp) -> Result<(), LedgerError> {
-        let Some(counted) = counted else {
-            return Ok(());
-        };
-        let people: u64 = counted.people.values().sum();
-        let strangers: u64 = counted.strangers.values().sum();
-        let details = json!({ "people": counted.people, "strangers": counted.strangers });
-        let entry = self
-            .draft(Kind::RefusedSummary, now)
-            .fact("people", people)
-            .fact("since", counted.since.unwrap_or(now).millis())
-            .fact("strangers", strangers)
-            .part(self.part(PartName::Details, &details)?)
-            .finish()?;
-        let written = self
-            .write(now, Class::Ordinary, Who::Nobody, Work::Record(entry))
-            .await;
-        if written.is_err() {
-            guard(&self.refusals).put_back(counted);
-        }
-        written.map(drop)
     }
 
     /// A certificate was recorded and then not signed.
