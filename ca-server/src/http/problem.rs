@@ -196,15 +196,14 @@ impl From<IssueError> for Failure {
 impl From<IdentityError> for Failure {
     fn from(error: IdentityError) -> Self {
         let detail = format!("{}.", capital(&error.to_string()));
+        let next = error.next();
         match error {
-            IdentityError::Unavailable { cause, .. } => Failure::new(
-                Kind::IssuerUnavailable,
-                detail,
-                "Try again in a minute; certificates that you hold stay valid.",
-            )
-            .retry_after(30)
-            .cause(cause),
-            _ => Failure::new(Kind::TokenRefused, detail, "Sign in again: jit-ssh login."),
+            IdentityError::Unavailable { cause, .. } => {
+                Failure::new(Kind::IssuerUnavailable, detail, next)
+                    .retry_after(30)
+                    .cause(cause)
+            }
+            _ => Failure::new(Kind::TokenRefused, detail, next),
         }
     }
 }
