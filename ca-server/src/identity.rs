@@ -17,116 +17,29 @@ use crate::time::Timestamp;
 
 mod binding;
 pub mod claims;
+mod error;
 pub mod fetch;
 pub mod issuer;
 pub mod json;
 pub mod keys;
+mod name;
 pub mod provider;
 pub mod token;
 
 pub use claims::ClaimError;
+pub use error::{AccessTokenError, IdentityError, RefreshError};
 pub use fetch::{FetchClient, FetchError};
 pub use issuer::{Algorithm, CanSay, ClientConfig, GroupsSource, IssuerConfig, IssuerConfigError};
 pub use keys::KeySetError;
+pub use name::{Email, Group, Issuer, Subject};
 pub use provider::{Preset, ProviderError};
 pub use token::{SignatureError, TokenError};
 
 use claims::Standard;
-use fetch::{Published, Source};
+use fetch::source::{Published, Source};
 use keys::{Key, KeySet};
 use provider::Profile;
 use token::Token;
-
-macro_rules! name {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(String);
-
-        impl $name {
-            /// Takes the text as it is.
-            pub fn new(text: &str) -> Self {
-                $name(text.to_owned())
-            }
-        }
-
-        impl AsRef<str> for $name {
-            fn as_ref(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl std::borrow::Borrow<str> for $name {
-            fn borrow(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-name! {
-    /// Issuer identifier, compared byte for byte.
-    Issuer
-}
-name! {
-    /// What an issuer calls a person (`sub`); means nothing without the issuer.
-    Subject
-}
-name! {
-    /// One group, exactly as the issuer writes it.
-    Group
-}
-
-/// An e-mail address that can be compared: ASCII, exactly one `@`, the domain in lower case (A21).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Email(String);
-
-impl Email {
-    /// `None` for whatever could be read in two ways: quotes, spaces, a second `@`, other scripts.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (local, domain) = text.split_once('@')?;
-        let plain =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&byte);
-        let label = |label: &str| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        };
-        let good = text.len() <= 254
-            && !local.is_empty()
-            && local.bytes().all(plain)
-            && domain.split('.').all(label);
-        good.then(|| Email(format!("{local}@{}", domain.to_ascii_lowercase())))
-    }
-}
-
-impl AsRef<str> for Email {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Display for Email {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Email {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Email::parse(&text).ok_or_else(|| serde::de::Error::custom("not a plain e-mail address"))
-    }
-}
 
 /// What one token said, as the ledger keeps it. Never the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -525,106 +438,6 @@ fn same_access_token(
 
 /// Longest `jti` that is kept as it is.
 const MAX_TOKEN_ID: usize = 128;
-
-/// Why a token is not accepted. `Display` is for the person, and names no secret; [`Self::next`]
-/// says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// The caller: it is no token that we read.
-    #[error("the ID token is not accepted: {0}")]
-    Token(#[from] TokenError),
-    /// The caller: it is from somebody that this CA does not believe.
-    #[error("the ID token is not accepted: it is from an issuer that this CA does not know")]
-    UnknownIssuer,
-    /// The caller: nobody whom we believe signed it.
-    #[error("the ID token is not accepted: {0}")]
-    Signature(#[from] SignatureError),
-    /// The caller: its claims are not right for this, now.
-    #[error("the ID token is not accepted: {0}")]
-    Claim(#[from] ClaimError),
-    /// The caller: it does not go on with this login.
-    #[error("the refreshed ID token is not accepted: {0}")]
-    Refresh(#[from] RefreshError),
-    /// The caller: the access token beside it is not right.
-    #[error("the access token is not accepted: {0}")]
-    AccessToken(#[from] AccessTokenError),
-    /// The administrator of the identity provider: the token is genuine, but not enough.
-    #[error("your identity is not accepted: {0}")]
-    Provider(#[from] ProviderError),
-    /// The IdP: it does not answer, and no keys of it are kept.
-    #[error("{issuer} cannot be asked: {cause}")]
-    Unavailable {
-        /// Which.
-        issuer: Issuer,
-        /// What happened.
-        #[source]
-        cause: FetchError,
-    },
-}
-
-/// Why a refreshed token does not go on with its login.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RefreshError {
-    /// Another `iss`.
-    #[error("it is from another issuer than the login")]
-    OtherIssuer,
-    /// Another audience.
-    #[error("it is for another client than the login")]
-    OtherClient,
-    /// Another subject, or another person by the person's key.
-    #[error("it is another person's than the login")]
-    OtherPerson,
-    /// As old as the last one, or the last one itself.
-    #[error("it is not newer than the last one")]
-    NotNewer,
-}
-
-/// What is wrong with the access token beside an ID token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AccessTokenError {
-    /// The issuer's groups are at userinfo only.
-    #[error("it is missing, and the groups of this issuer are only to be had with it")]
-    Missing,
-    /// Not the one that came with the ID token (`at_hash`).
-    #[error("it is not the one that came with the ID token")]
-    OtherToken,
-    /// The userinfo endpoint refuses it.
-    #[error("the identity provider refuses it (status {0})")]
-    Refused(u16),
-    /// Userinfo is about somebody else.
-    #[error("it is another person's than the ID token")]
-    OtherPerson,
-}
-
-impl IdentityError {
-    /// What to do next, for the person.
-    pub fn next(&self) -> &'static str {
-        match self {
-            IdentityError::UnknownIssuer => {
-                "Sign in again with `jit-ssh login`, at an issuer that this CA names."
-            }
-            IdentityError::Claim(ClaimError::NotYet | ClaimError::InTheFuture(_)) => {
-                "Tell the CA's operator to compare its clock, and to look at `clock_offset`."
-            }
-            IdentityError::Token(_)
-            | IdentityError::Signature(_)
-            | IdentityError::Claim(_)
-            | IdentityError::Refresh(_)
-            | IdentityError::AccessToken(_) => "Sign in again with `jit-ssh login`.",
-            IdentityError::Provider(ProviderError::GroupsOverage) => {
-                "Ask the identity provider's administrator to assign app roles and to set \
-                 `groups_claim = \"roles\"` at the CA, or to emit only the groups assigned to the \
-                 application: docs/idp/entra.md says how."
-            }
-            IdentityError::Provider(_) => {
-                "Ask the identity provider's administrator: docs/idp says what each one must send."
-            }
-            IdentityError::Unavailable { .. } => {
-                "Wait a moment and try again; certificates that you have stay valid."
-            }
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;

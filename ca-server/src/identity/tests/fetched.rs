@@ -545,7 +545,7 @@ async fn an_issuer_that_hangs_does_not_hang_us() {
     let start = std::time::Instant::now();
     let token = signed(&with(json!({ "iss": issuer })));
     assert!(unavailable(open_at(&identities, &token, NOW).await).is_outage());
-    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 fn at_hash(access_token: &str) -> String {
