@@ -73,6 +73,9 @@ pub enum CheckError {
     SignatureKey,
 }
 
+/// An option's name and data.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
 /// What the bytes say, as read back.
 #[derive(Debug)]
 struct Read<'a> {
@@ -85,8 +88,8 @@ struct Read<'a> {
     principals: Vec<&'a [u8]>,
     valid_after: u64,
     valid_before: u64,
-    critical: Vec<(&'a [u8], &'a [u8])>,
-    extensions: Vec<(&'a [u8], &'a [u8])>,
+    critical: Vec<Pair<'a>>,
+    extensions: Vec<Pair<'a>>,
     reserved: &'a [u8],
     signature_key: &'a [u8],
 }
@@ -280,7 +283,7 @@ fn validity_is_bounded(read: &Read<'_>, terms: &Terms) -> Result<(), CheckError>
 
 /// PROTOCOL.certkeys: "lexically ordered by name", each at most once; sshd refuses a second
 /// `force-command` or `source-address` (A42).
-fn options_are_sorted(options: &[(&[u8], &[u8])]) -> Result<(), CheckError> {
+fn options_are_sorted(options: &[Pair<'_>]) -> Result<(), CheckError> {
     let pairs = options.iter().zip(options.iter().skip(1));
     match pairs.into_iter().find(|(one, next)| one.0 >= next.0) {
         None => Ok(()),
@@ -379,7 +382,7 @@ fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().take(256).collect()
 }
 
-fn names(options: &[(&[u8], &[u8])]) -> String {
+fn names(options: &[Pair<'_>]) -> String {
     let names: Vec<String> = options.iter().map(|(name, _)| shown(name)).collect();
     names.join(" ")
 }
@@ -420,7 +423,7 @@ impl<'a> Reader<'a> {
         Ok(all)
     }
 
-    fn pairs(mut self) -> Result<Vec<(&'a [u8], &'a [u8])>, CheckError> {
+    fn pairs(mut self) -> Result<Vec<Pair<'a>>, CheckError> {
         let mut all = Vec::new();
         while !self.0.is_empty() {
             all.push((self.string()?, self.string()?));

@@ -219,7 +219,11 @@ fn rsa(key: &RsaPublicKey) -> Result<(), KeyError> {
 
 /// NIST SP 800-89 §5.3.3: no factor below 752. Honest keys have none below 2^1500.
 fn small_factor(modulus: &[u8]) -> Option<u32> {
-    let prime = |n: &u32| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0);
+    let prime = |n: &u32| {
+        (2..*n)
+            .take_while(|d| d * d <= *n)
+            .all(|d| !n.is_multiple_of(d))
+    };
     (2..752u32).filter(prime).find(|&factor| {
         let remainder = modulus.chunks(4).fold(0u64, |rest, chunk| {
             let digits = chunk

@@ -315,6 +315,21 @@ fn an_rsa_key_or_a_large_curve_is_no_user_ca() {
     }
 }
 
+/// A36: a policy that means minutes and writes hours is told so when it loads.
+#[test]
+fn a_policy_that_wants_more_than_a_day_does_not_load() {
+    use crate::policy::{IssuerFacts, Policy};
+    let load = |validity: &str| {
+        let text = format!("[roles.r]\naccounts = [\"a\"]\nmax_validity = \"{validity}\"\n");
+        Policy::parse(&text, &IssuerFacts::default())
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(load("24h"), Ok(()));
+    let refused = load("25h").unwrap_err();
+    assert!(refused.contains("from 1s to 24h"), "{refused}");
+}
+
 fn extensions() -> impl Strategy<Value = Vec<Extension>> {
     proptest::sample::subsequence(Extension::ALL.to_vec(), 0..=Extension::ALL.len())
 }
