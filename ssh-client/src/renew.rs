@@ -241,11 +241,13 @@ pub(crate) fn certified_blob(login: &LoginState) -> Option<Vec<u8>> {
 }
 
 /// Dead certificates do not linger (A47).
-fn remove_dead(files: &CaFiles, now: u64) {
-    let Ok(entries) = std::fs::read_dir(files.certificates()) else {
-        return;
-    };
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+pub(crate) fn remove_dead(files: &CaFiles, now: u64) {
+    let entries = [files.certificates(), files.roles()]
+        .into_iter()
+        .filter_map(|folder| std::fs::read_dir(folder).ok())
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()));
+    for path in entries.chain([files.stable_certificate()]) {
         let dead = state::read_to_string(&path)
             .ok()
             .flatten()

@@ -210,6 +210,7 @@ async fn renewed(
 ) -> Result<(), RenewError> {
     let now = jit_ssh_connect::now().saturating_add_signed(login.skew);
     if login.login.ended.is_some() || login.login.ends <= now {
+        renew::remove_dead(&ca.files, now);
         return Err(RenewError::SignIn("the login is over".to_owned()));
     }
     let mut key = match LoginKey::load(&ca.files, &login) {
@@ -530,5 +531,28 @@ mod tests {
         assert!(is_ready(&files, &login, &asked, now));
         agent.remove(key.public_key()).unwrap();
         assert!(!is_ready(&files, &login, &asked, now));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn dead_certificates_do_not_linger_on_the_disk() {
+        let base = tempfile::tempdir().unwrap();
+        let (files, login) = signed_in(base.path(), "-1m:+10m");
+        let now = jit_ssh_connect::now();
+        let asked = Asked {
+            host: "db01".into(),
+            account: "observer",
+            role: None,
+        };
+        assert!(is_ready(&files, &login, &asked, now));
+        let all = [
+            files.certificate("observer", "db01").unwrap(),
+            files.role_certificate("role-observer").unwrap(),
+            files.stable_certificate(),
+        ];
+        renew::remove_dead(&files, now);
+        assert!(all.iter().all(|path| path.exists()));
+        renew::remove_dead(&files, now + 601);
+        assert!(!all.iter().any(|path| path.exists()));
     }
 }
