@@ -176,13 +176,13 @@ impl Ca {
             .collect())
     }
 
-    /// An HTTP client for an identity provider, under the same rules.
+    /// An HTTP client for an identity provider, under the same rules; an `ssh` may wait for it, so
+    /// it gives up sooner.
     pub(crate) fn http_for(&self, issuer: &str) -> Result<reqwest::Client, Failure> {
         let url = crate::oidc::safe_url(issuer)?;
-        Ok(jit_ssh_connect::http_client(
-            &url,
-            &options(&self.pin.ca_files),
-        )?)
+        let mut options = options(&self.pin.ca_files);
+        options.timeout = options.timeout.min(ISSUER_PATIENCE);
+        Ok(jit_ssh_connect::http_client(&url, &options)?)
     }
 }
 
