@@ -105,7 +105,7 @@ impl List {
     }
 }
 
-/// One record on one line: place, time, kind, who, then whatever else it says.
+/// One record on one line: place, time, kind, who, then what a person asks first. `--json` has all.
 fn line(record: &AuditRecord) -> String {
     let mut line = format!(
         "#{} {} {}",
@@ -117,10 +117,16 @@ fn line(record: &AuditRecord) -> String {
         line.push_str(&format!(" {who}"));
     }
     let details = record.parts.get("details").and_then(Value::as_object);
-    for (name, value) in record.fields.iter().chain(details.into_iter().flatten()) {
-        if !value.is_null() {
-            line.push_str(&format!(" {name}={}", short(value)));
+    for name in SHOWN {
+        let value = record.fields.get(*name).or_else(|| details?.get(*name));
+        match value {
+            None | Some(Value::Null) => {}
+            Some(value) => line.push_str(&format!(" {name}={}", short(value))),
         }
+    }
+    let valid_before = record.fields.get("valid_before").and_then(Value::as_u64);
+    if let Some(end) = valid_before {
+        line.push_str(&format!(" until=\"{}\"", utc(end)));
     }
     line
 }
@@ -160,6 +166,12 @@ fn moment(text: &str) -> Result<u64, String> {
 
 /// Longest value on a line of text, in characters; a SHA-256 in hexadecimal fits.
 const LONGEST: usize = 72;
+
+/// What a line shows, in this order, of the fields and of the private details.
+const SHOWN: &[&str] = &[
+    "action", "by", "role", "rule", "reason", "username", "serial", "count", "number", "source",
+    "login",
+];
 
 /// The CA gives at most 1000 at once.
 const PAGE: u64 = 500;
