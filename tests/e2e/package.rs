@@ -1,0 +1,49 @@
+//! `scripts/package`: packages that dpkg takes, with programs that run from where it puts them.
+
+use std::fs;
+
+use jit_ssh_tests::dir::Dir;
+use jit_ssh_tests::process::{Run, asset, installed};
+
+#[test]
+fn the_packages_install_and_their_programs_run() {
+    if !installed("dpkg-deb") {
+        jit_ssh_tests::skip!("dpkg is not installed");
+    }
+    let dir = Dir::new();
+    let out = dir.folder("packages");
+    // The programs of this very build: a release build would take minutes and show the same.
+    let own = std::env::current_exe().unwrap();
+    let target = own.parent().unwrap().parent().unwrap().parent().unwrap().to_owned();
+    Run::new(asset("../scripts/package"))
+        .args(["--profile", "dev", "--out"])
+        .arg(&out)
+        .env("CARGO_TARGET_DIR", &target)
+        .within(std::time::Duration::from_secs(300))
+        .go()
+        .ok();
+    let root = dir.folder("root");
+    let database = dir.folder("root/var/lib/dpkg");
+    for name in ["updates", "info"] {
+        fs::create_dir_all(database.join(name)).unwrap();
+    }
+    fs::write(database.join("status"), "").unwrap();
+    fs::write(database.join("available"), "").unwrap();
+    let packages: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(packages.len(), 3, "{packages:?}");
+    Run::new("dpkg")
+        .arg(format!("--root={}", root.display()))
+        .args(["--force-not-root", "--force-depends", "--force-bad-path", "--install"])
+        .args(&packages)
+        .within(std::time::Duration::from_secs(60))
+        .go()
+        .ok();
+    for name in ["jit-ssh-ca", "jit-ssh", "jit-ssh-host"] {
+        let said = Run::new(root.join("usr/bin").join(name)).arg("--version").go().ok();
+        assert!(said.stdout.starts_with(&format!("{name} ")), "{said}");
+        assert!(root.join(format!("usr/share/man/man1/{name}.1.gz")).exists(), "{name}");
+        assert!(root.join("usr/share/bash-completion/completions").join(name).exists(), "{name}");
+    }
+    let unit = fs::read_to_string(root.join("usr/lib/systemd/system/jit-ssh-ca.service")).unwrap();
+    assert!(unit.contains("ExecStart=/usr/bin/jit-ssh-ca serve"), "{unit}");
+}
