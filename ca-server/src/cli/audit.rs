@@ -164,8 +164,8 @@ fn moment(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "write `2h` (ago), `2026-11-23` or `2026-11-23T22:59Z` (UTC)".to_owned())
 }
 
-/// Longest value on a line of text, in characters; a SHA-256 in hexadecimal fits.
-const LONGEST: usize = 72;
+/// Longest value on a line of text, in characters; the reason of a refusal fits.
+const LONGEST: usize = 200;
 
 /// What a line shows, in this order, of the fields and of the private details.
 const SHOWN: &[&str] = &[
