@@ -135,8 +135,9 @@ impl Certificate {
 
     /// Whether it can still be used for a login that starts now: valid, and not about to end.
     pub(crate) fn is_fresh(&self, now: u64) -> bool {
+        // The CA dates certificates two minutes back: that part is no validity to speak of.
         let length = self.valid_before.saturating_sub(self.valid_after);
-        let margin = (length / 10).min(30);
+        let margin = (length.saturating_sub(120) / 5).min(30);
         self.valid_after <= now.saturating_add(60) && self.valid_before > now.saturating_add(margin)
     }
 }

@@ -12,8 +12,8 @@ fn a_restored_ca_has_all_records_and_starts_a_new_epoch() {
     let lab = Lab::start();
     let alice = lab.login("alice");
     let file = lab.dir.join("backup");
-    lab.ca.admin(&["backup", file.to_str().unwrap()]).ok();
     let recorded = lab.ca.records();
+    lab.ca.admin(&["backup", file.to_str().unwrap()]).ok();
     let epoch = lab.wire().ca.epoch;
     // What happens after the backup is lost with the machine.
     lab.login("carol");
@@ -24,7 +24,8 @@ fn a_restored_ca_has_all_records_and_starts_a_new_epoch() {
         .arg(&file)
         .arg("--data")
         .arg(&data)
-        .env("JIT_SSH_CA_PASSPHRASE", ca::PASSPHRASE)
+        .arg("--passphrase-file")
+        .arg(&lab.ca.passphrase_file)
         .go()
         .ok();
     let port = port::free();
@@ -38,7 +39,8 @@ fn a_restored_ca_has_all_records_and_starts_a_new_epoch() {
         .arg("serve")
         .arg("--data")
         .arg(&data)
-        .env("JIT_SSH_CA_PASSPHRASE", ca::PASSPHRASE)
+        .arg("--passphrase-file")
+        .arg(&lab.ca.passphrase_file)
         .start("restored", &lab.dir);
     clock::until("the restored CA", || {
         assert!(serving.runs(), "{}", serving.log());
@@ -120,7 +122,8 @@ fn a_backup_that_was_cut_or_changed_is_not_restored_by_half() {
             .arg(&path)
             .arg("--data")
             .arg(&data)
-            .env("JIT_SSH_CA_PASSPHRASE", ca::PASSPHRASE)
+            .arg("--passphrase-file")
+            .arg(&lab.ca.passphrase_file)
             .go()
             .failed();
         assert!(!said.stderr.contains("panicked"), "{said}");

@@ -193,7 +193,7 @@ fn status_roles_and_inspect_say_who_and_how_long() {
     let laptop = scene.signed_in("alice");
     let status = laptop.jit(&["status", "--json"]).go().ok();
     assert!(
-        status.json().to_string().contains("alice@example.com"),
+        status.json().to_string().contains("sub-of-alice"),
         "{status}"
     );
     let short = laptop.jit(&["status", "--short"]).go().ok();

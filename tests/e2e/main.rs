@@ -9,15 +9,20 @@
 
 mod scene;
 
+mod api_doc;
 mod attacks;
 mod backup;
 mod crash;
 mod host;
+mod invariants;
 mod login;
 mod matrix;
 mod package;
 mod parts;
 mod paste;
 mod plain_ssh;
+mod policy;
 mod reload;
 mod renewal;
+mod security_model;
+mod setup;

@@ -2,7 +2,7 @@
 
 use jit_ssh_tests::browser;
 use jit_ssh_tests::clock;
-use jit_ssh_tests::process::{Child, Run};
+use jit_ssh_tests::process::{Child, Run, program};
 
 use crate::scene;
 use crate::scene::{Scene, WEB, certificates};
@@ -22,13 +22,19 @@ impl Terminal {
     ) -> (Self, String) {
         let pipe = scene.lab.dir.join("pasted");
         Run::new("mkfifo").arg(&pipe).go().ok();
-        let command = laptop
-            .jit(&["login", "--no-browser", "--ca", &scene.lab.ca.url])
-            .args(["--fingerprint", &scene.lab.ca.fingerprint()])
-            .args(arguments);
-        // A shell opens the pipe for both, so that neither side waits for the other.
-        let command = command.reading(&pipe);
-        let child = command.start("login", &scene.lab.dir);
+        let command = format!(
+            "{} login --no-browser --ca {} --fingerprint {} {}",
+            program("jit-ssh").display(),
+            scene.lab.ca.url,
+            scene.lab.ca.fingerprint(),
+            arguments.join(" ")
+        );
+        // `script` gives it a terminal, into which goes what the pipe brings.
+        let child = laptop
+            .run("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .reading(&pipe)
+            .start("login", &scene.lab.dir);
         let url = clock::until("the address to open", || {
             child
                 .log()
@@ -45,8 +51,15 @@ impl Terminal {
         )
     }
 
+    fn type_line(&self, text: &str) {
+        std::fs::write(&self.answer, format!("{text}\r")).unwrap();
+    }
+
+    /// Pastes, and says yes to the ssh configuration that is offered then.
     fn paste(&mut self, text: &str) -> i32 {
-        std::fs::write(&self.answer, format!("{text}\n")).unwrap();
+        self.type_line(text);
+        self.child.says("[y/N]");
+        self.type_line("y");
         self.child.wait()
     }
 }
@@ -63,7 +76,6 @@ fn what_the_cas_page_shows_signs_in() {
     let shown = browser::paste("alice", &url);
     assert!(!shown.contains("http"), "{shown}");
     assert_eq!(terminal.paste(&shown), 0, "{}", terminal.child.log());
-    laptop.jit(&["ssh-config"]).go().ok();
     laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
 }
 
@@ -91,13 +103,16 @@ fn another_sign_ins_text_is_refused() {
         let text = serde_json::json!({ "code": "stolen", "state": "of-another", "iss": scene.lab.idp.issuer });
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text.to_string())
     };
-    let _ = url;
-    assert_ne!(terminal.paste(&stolen), 0);
+    terminal.type_line(&stolen);
+    terminal.child.says("does not fit");
     assert!(
         scene.lab.idp.inner().token_requests.is_empty(),
         "a foreign code was redeemed"
     );
-    assert!(certificates(&laptop).is_empty());
+    // The terminal still waits for its own.
+    let shown = browser::paste("alice", &url);
+    assert_eq!(terminal.paste(&shown), 0, "{}", terminal.child.log());
+    assert!(!certificates(&laptop).is_empty());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use serde_json::json;
 fn narrower() -> String {
     POLICY
         .replacen("groups = [\"Ops\"]", "groups = [\"Nobody\"]", 1)
-        .replace("may = [\"production-observer\"]\n", "may = []\n")
+        .replace("may = [\"production-observer\"]\n", "")
 }
 
 #[test]
@@ -30,13 +30,7 @@ fn a_new_policy_counts_for_the_next_certificate_of_a_live_login() {
         (wire.ask(&alice.key, &json!({})).status != 200).then_some(())
     });
     wire.ask(&alice.key, &json!({})).refused(Kind::Refused);
-    assert_eq!(
-        lab.ca
-            .records_of("policy")
-            .len()
-            .max(lab.ca.records_of("policy-changed").len()),
-        2
-    );
+    assert_eq!(lab.ca.records_of("policy").len(), 2);
 }
 
 #[test]
@@ -74,10 +68,7 @@ fn a_policy_with_a_mistake_is_refused_loudly_and_the_old_one_stays() {
             new.iter().any(|line| line.contains("policy")).then_some(())
         });
         let ready = http::send(lab.ca.address, "GET", "/readyz", &[], b"");
-        assert!(
-            ready.body.contains("policy") || ready.body.contains("reload"),
-            "{ready:?}"
-        );
+        assert!(ready.body.contains("refused"), "{ready:?}");
         wire.ask(&alice.key, &json!({})).certificate();
     }
     lab.ca.change(|plan| POLICY.clone_into(&mut plan.policy));
@@ -146,6 +137,8 @@ fn a_new_tls_certificate_is_served_without_a_restart() {
 fn a_stop_finishes_the_request_that_is_under_way() {
     let mut lab = Lab::start();
     let wire = lab.wire();
+    lab.login("alice"); // so that the keys of before are fetched
+    let before = lab.idp.hits("/keys");
     lab.idp
         .misbehave(|faults| faults.slow = Some(Duration::from_millis(700)));
     lab.idp
@@ -160,7 +153,9 @@ fn a_stop_finishes_the_request_that_is_under_way() {
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| wire.open_with(&key, &salt, &token));
         // The CA has gone to the provider for the unknown key: the request is under way.
-        clock::until("the request", || (lab.idp.hits("/keys") >= 2).then_some(()));
+        clock::until("the request", || {
+            (lab.idp.hits("/keys") > before).then_some(())
+        });
         lab.ca.child().signal(rustix::process::Signal::TERM);
         asked.join().unwrap().certificate();
     });
@@ -173,7 +168,7 @@ fn two_cas_do_not_serve_one_folder() {
     let second = lab.ca.serve_command().go().failed();
     assert!(!second.stderr.contains("panicked"), "{second}");
     assert!(
-        second.stderr.contains("serv"),
+        second.stderr.contains("in use"),
         "it says that another one serves: {second}"
     );
     lab.login("alice");

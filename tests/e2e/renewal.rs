@@ -364,15 +364,20 @@ fn the_habits_of_every_provider_are_met() {
 
 #[test]
 fn google_without_groups_lets_people_in_by_their_verified_address() {
-    let policy = POLICY
-        .replacen("groups = [\"Ops\"]", "users = [\"alice@example.com\"]", 1)
-        .replace(
-            "who = { groups = [\"Ops\"] }",
-            "who = { email = \"alice@example.com\" }",
-        );
+    let policy = "
+order = [\"production-observer\"]
+
+[roles.production-observer]
+accounts = [\"observer\"]
+max_validity = \"15m\"
+
+[[grants]]
+users = [{ email = \"alice@example.com\" }]
+roles = [\"production-observer\"]
+";
     let lab = Lab::builder()
         .habit(Habit::Google)
-        .policy(&policy)
+        .policy(policy)
         .issuer("preset = \"google\"\nrequire = { hd = \"example.com\" }\ntrust_email = true")
         .client("secret = \"public-by-design\"\nscopes = [\"openid\", \"email\"]");
     let scene = scene!(Scene::with(lab, &[WEB], |plan| plan));

@@ -1,5 +1,6 @@
 //! The usual scene: a provider, a CA, a bastion and two servers with a stock sshd, and a laptop.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jit_ssh_tests::client::Laptop;
@@ -114,6 +115,19 @@ pub(crate) fn below(folder: &std::path::Path) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// `ssh -G` said the same both times.
+#[track_caller]
+pub(crate) fn same_settings(before: &str, after: &str) {
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let (before, after) = (lines(before), lines(after));
+    let gone: Vec<_> = before.difference(&after).collect();
+    let new: Vec<_> = after.difference(&before).collect();
+    assert!(
+        gone.is_empty() && new.is_empty(),
+        "gone: {gone:#?}, new: {new:#?}"
+    );
 }
 
 /// A scene, or a loud skip.

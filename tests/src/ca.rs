@@ -17,9 +17,6 @@ use crate::port;
 use crate::process::{Child, Output, Run, program};
 use crate::wire::Wire;
 
-/// Passphrase of every CA key in tests; a canary that must never be seen anywhere.
-pub const PASSPHRASE: &str = "canary-passphrase-7f3a9c";
-
 /// The policy that a lab has if the test names none.
 pub const POLICY: &str = r#"
 order = ["production-observer", "production-admin", "engineering", "jump"]
@@ -114,6 +111,8 @@ impl Default for Plan {
 pub struct Ca {
     /// Data folder.
     pub data: PathBuf,
+    /// File with the passphrase of its keys.
+    pub passphrase_file: PathBuf,
     /// Where clients reach it.
     pub url: String,
     /// Where it listens.
@@ -131,18 +130,27 @@ impl Ca {
         let port = port::free();
         let scheme = if plan.tls { "https" } else { "http" };
         let url = format!("{scheme}://127.0.0.1:{port}");
-        let mut init = Run::new(program("jit-ssh-ca"))
-            .arg("init")
+        let passphrase_file = dir.join("passphrase");
+        Run::new(program("jit-ssh-ca"))
+            .args(["init", "--issuer", &issuers[0], "--client-id", CLIENT])
+            .args([
+                "--url",
+                &url,
+                "--name",
+                &plan.name,
+                "--profile",
+                &plan.profile,
+            ])
+            .args(["--tls", if plan.tls { "self" } else { "none" }])
             .arg("--data")
             .arg(&data)
-            .args(["--url", &url, "--profile", &plan.profile])
-            .env("JIT_SSH_CA_PASSPHRASE", PASSPHRASE);
-        if plan.tls {
-            init = init.arg("--tls");
-        }
-        init.go().ok();
+            .arg("--generate-passphrase")
+            .arg(&passphrase_file)
+            .go()
+            .ok();
         let ca = Ca {
             data,
+            passphrase_file,
             url,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
             plan,
@@ -183,6 +191,10 @@ impl Ca {
                 },
             );
         }
+        if !plan.sections.contains("[limits]") {
+            // Tests ask more often than anybody would.
+            text += "\n[limits]\nrequests_per_peer = 0\nrequests_per_person = 0\n";
+        }
         replace(&self.data.join("ca.toml"), &text);
         replace(&self.data.join("policy.toml"), &plan.policy);
     }
@@ -217,13 +229,13 @@ impl Ca {
     /// [`Ca::serve`] by a shell whose umask forbids nothing.
     pub fn serve_under_umask_000(&mut self) {
         let script = format!(
-            "umask 000; exec {} serve --data {}",
+            "umask 000; exec {} serve --data {} --passphrase-file {}",
             program("jit-ssh-ca").display(),
-            self.data.display()
+            self.data.display(),
+            self.passphrase_file.display()
         );
         let child = Run::new("sh")
             .args(["-c", &script])
-            .env("JIT_SSH_CA_PASSPHRASE", PASSPHRASE)
             .start("jit-ssh-ca", &self.log_folder);
         self.child = Some(child);
         self.wait_ready();
@@ -236,14 +248,14 @@ impl Ca {
         fs::create_dir_all(&disk).unwrap();
         let script = format!(
             "set -e; mount -t tmpfs -o size={size},mode=700 tmpfs {disk}; cp -a {data}/. {disk}; \
-             exec {program} serve --data {disk}",
+             exec {program} serve --data {disk} --passphrase-file {passphrase}",
             disk = disk.display(),
+            passphrase = self.passphrase_file.display(),
             data = self.data.display(),
             program = program("jit-ssh-ca").display(),
         );
         let child = Run::new("unshare")
             .args(["--mount", "--propagation", "private", "sh", "-c", &script])
-            .env("JIT_SSH_CA_PASSPHRASE", PASSPHRASE)
             .start("jit-ssh-ca", &self.log_folder);
         self.child = Some(child);
         self.wait_ready();
@@ -264,7 +276,16 @@ impl Ca {
             .arg("serve")
             .arg("--data")
             .arg(&self.data)
-            .env("JIT_SSH_CA_PASSPHRASE", PASSPHRASE)
+            .arg("--passphrase-file")
+            .arg(&self.passphrase_file)
+    }
+
+    /// Passphrase of the CA's keys: a canary that must never be seen anywhere.
+    pub fn passphrase(&self) -> String {
+        fs::read_to_string(&self.passphrase_file)
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 
     /// The process that serves.
@@ -321,7 +342,6 @@ impl Ca {
             .args(arguments)
             .arg("--data")
             .arg(&self.data)
-            .env("JIT_SSH_CA_PASSPHRASE", PASSPHRASE)
             .within(Duration::from_secs(30))
     }
 
@@ -344,6 +364,19 @@ impl Ca {
             let last = records.last().unwrap().index;
             path = format!("/v1/admin/audit?limit=1000&after={last}");
         }
+    }
+
+    /// What was recorded but for our own looking: reading the ledger is a record, too.
+    pub fn events(&self) -> Vec<jit_ssh_api::admin::AuditRecord> {
+        let all = self.records();
+        all.into_iter()
+            .filter(|record| {
+                record
+                    .fields
+                    .get("action")
+                    .is_none_or(|action| action != "audit")
+            })
+            .collect()
     }
 
     /// Records of one kind.

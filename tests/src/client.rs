@@ -48,6 +48,16 @@ impl<'a> Laptop<'a> {
         }
     }
 
+    /// The same laptop later: nothing in its home is touched.
+    pub fn again(world: &'a World, person: &str) -> Self {
+        Laptop {
+            world,
+            home: world.home().to_owned(),
+            person: person.to_owned(),
+            agent: None,
+        }
+    }
+
     /// With an agent.
     #[must_use]
     pub fn with_agent(mut self, socket: &Path) -> Self {

@@ -148,6 +148,7 @@ pub struct Inner {
     pub issued: Vec<String>,
     /// Seconds that ID tokens live.
     pub token_life: u64,
+    last_issued: u64,
     issuer: String,
     codes: BTreeMap<String, Code>,
     refresh: BTreeMap<String, Refresh>,
@@ -218,6 +219,7 @@ impl Idp {
             authorizations: Vec::new(),
             issued: Vec::new(),
             token_life: 300,
+            last_issued: 0,
             issuer: issuer.clone(),
             codes: BTreeMap::new(),
             refresh: BTreeMap::new(),
@@ -668,6 +670,13 @@ impl Inner {
         let access = random();
         self.access.insert(access.clone(), person.to_owned());
         let mut token = Token::new(&self.keys[0], self.claims(person, client, nonce));
+        // Tests refresh within a second; real ones do not, and a refreshed token must be newer.
+        let issued = token.claims["iat"]
+            .as_u64()
+            .unwrap()
+            .max(self.last_issued + 1);
+        self.last_issued = issued;
+        token = token.claim("iat", issued);
         if matches!(self.habit, Habit::Okta | Habit::Google) {
             let digest = Sha256::digest(access.as_bytes());
             token = token.claim("at_hash", URL_SAFE_NO_PAD.encode(&digest[..16]));

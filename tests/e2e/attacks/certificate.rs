@@ -359,7 +359,8 @@ fn a41_a_key_set_that_another_identity_signed_stops_the_ca() {
     let document = set["document"]
         .as_str()
         .unwrap()
-        .replace("\"number\":1", "\"number\":2");
+        .replace("\"number\": 1", "\"number\": 2");
+    assert_ne!(set["document"], document);
     set["document"] = json!(document);
     fs::write(&path, set.to_string()).unwrap();
     lab.ca.launch();

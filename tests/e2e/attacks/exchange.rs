@@ -447,7 +447,7 @@ fn a19_a_refreshed_token_of_somebody_else_is_refused() {
 }
 
 #[test]
-fn a19_a_token_with_unknown_company_is_a_bad_request() {
+fn a19_a_body_that_says_more_than_the_route_takes_is_refused_whole() {
     // Opening and refreshing at once, fields that nobody knows: refused whole, never half.
     let lab = Lab::start();
     let wire = lab.wire();

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use jit_ssh_tests::ca::PASSPHRASE;
 use jit_ssh_tests::lab::Lab;
 use jit_ssh_tests::process::{Run, program};
 use jit_ssh_tests::wire::{BindingSalt, Key};
@@ -57,6 +56,7 @@ fn a83_no_secret_reaches_the_ledger_the_log_or_an_answer() {
     let signature = alice.id_token.rsplit('.').next().unwrap().to_owned();
     let payload = alice.id_token.split('.').nth(1).unwrap().to_owned();
     let refused_payload = refused.split('.').nth(1).unwrap().to_owned();
+    let passphrase = lab.ca.passphrase();
     let secrets = [
         signature.as_str(),
         payload.as_str(),
@@ -65,7 +65,7 @@ fn a83_no_secret_reaches_the_ledger_the_log_or_an_answer() {
         "canary-bearer-9931",
         "canary.broken.token7",
         "canary-access-4431",
-        PASSPHRASE,
+        passphrase.as_str(),
         "PRIVATE KEY-----\nMIIE",
     ];
     let log = lab.ca.log();
@@ -117,17 +117,19 @@ fn a89_files_are_private_whatever_the_umask() {
     Run::new("sh")
         .arg("-c")
         .arg(format!(
-            "umask 000; exec {} init --data {} --url https://ca.example.com",
+            "umask 000; exec {} init --data {} --url https://ca.example.com --issuer https://idp.example.com \
+             --client-id x --generate-passphrase {}",
             program("jit-ssh-ca").display(),
-            data.display()
+            data.display(),
+            lab.dir.join("another-passphrase").display()
         ))
-        .env("JIT_SSH_CA_PASSPHRASE", PASSPHRASE)
         .go()
         .ok();
     assert_eq!(fs::metadata(&data).unwrap().mode() & 0o777, 0o700);
     for file in files(&data) {
         let mode = fs::metadata(&file).unwrap().mode() & 0o777;
-        let public = file.extension().is_some_and(|kind| kind == "pub");
+        let public =
+            file.extension().is_some_and(|kind| kind == "pub") || file.ends_with("key-set.json");
         assert!(
             mode == 0o600 || (public && mode == 0o644),
             "{} is {mode:o}",
@@ -157,7 +159,7 @@ fn a89_the_database_of_a_serving_ca_is_private_whatever_the_umask() {
 fn a89_filters_of_the_audit_are_values_and_never_sql() {
     let lab = Lab::start();
     lab.login("alice");
-    let all = lab.ca.records().len();
+    let all = lab.ca.events().len();
     assert!(all > 0);
     for value in [
         "' OR '1'='1",
@@ -181,7 +183,7 @@ fn a89_filters_of_the_audit_are_values_and_never_sql() {
             }
         }
     }
-    assert_eq!(lab.ca.records().len(), all);
+    assert_eq!(lab.ca.events().len(), all);
 }
 
 #[test]
@@ -192,7 +194,19 @@ fn a89_an_existing_data_folder_is_never_overwritten() {
         .map(|file| (file.clone(), fs::read(file).unwrap()))
         .collect();
     lab.ca
-        .command(&["init", "--url", "https://ca.example.com"])
+        .command(&[
+            "init",
+            "--url",
+            "https://ca.example.com",
+            "--client-id",
+            "x",
+        ])
+        .args([
+            "--issuer",
+            "https://idp.example.com",
+            "--generate-passphrase",
+        ])
+        .arg(lab.dir.join("another-passphrase"))
         .go()
         .failed();
     for (file, bytes) in before {

@@ -19,7 +19,7 @@ max_validity = "15m"
 extensions = ["permit-pty"]
 
 [[grants]]
-users = ["alice@example.com"]
+users = [{ email = "alice@example.com" }]
 roles = ["production-observer"]
 "#;
 
@@ -106,8 +106,8 @@ fn a20_the_same_address_at_another_issuer_is_another_person() {
 #[test]
 fn a20_the_same_subject_at_another_issuer_is_another_person() {
     let policy = BY_EMAIL.replace(
-        "users = [\"alice@example.com\"]",
-        "issuer = \"ISSUER\"\nusers = [\"sub-of-alice\"]",
+        "users = [{ email = \"alice@example.com\" }]",
+        "issuer = \"ISSUER\"\nusers = [{ subject = \"sub-of-alice\" }]",
     );
     let dir = Dir::new();
     let (ours, theirs) = (Idp::start(Habit::Generic), Idp::start(Habit::Generic));
@@ -247,8 +247,9 @@ fn a24_a_policy_with_an_empty_matcher_does_not_load() {
         "groups = [\"\"]",
         "groups = [\" \"]",
         "users = []",
-        "users = [\"\"]",
-        "users = [\"@example.com\"]",
+        "users = [{ email = \"\" }]",
+        "users = [{ email = \"@example.com\" }]",
+        "users = [{}]",
         "claims = {}",
         "claims = { department = \"\" }",
         "",

@@ -153,7 +153,7 @@ fn a85_every_route_is_closed_to_whom_the_table_does_not_name() {
     let admin: [(&str, &str, &[u8]); 6] = [
         ("GET", "/v1/admin/audit", b""),
         ("GET", "/v1/admin/logins", b""),
-        ("DELETE", "/v1/admin/logins/some-id", b""),
+        ("DELETE", "/v1/admin/logins/aaaaaaaaaaaaaaaaaaaaaaaaaa", b""),
         ("GET", "/v1/admin/policy", b""),
         ("POST", "/v1/admin/policy/explain", b"{}"),
         ("GET", "/v1/admin/keys", b""),
