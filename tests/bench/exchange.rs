@@ -36,11 +36,22 @@ fn main() {
     let smoke = std::env::args().any(|argument| argument == "--smoke");
     let json = std::env::args().any(|argument| argument == "--json");
     let size = if smoke {
-        Size { certificates: 200, new_connections: 50, processes: 5 }
+        Size {
+            certificates: 200,
+            new_connections: 50,
+            processes: 5,
+        }
     } else {
-        Size { certificates: 20_000, new_connections: 4_000, processes: 50 }
+        Size {
+            certificates: 20_000,
+            new_connections: 4_000,
+            processes: 50,
+        }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
 
     // Limits for each person and address are not what is measured here.
     let mut lab = Lab::builder().tls().sections(&unlimited()).prepare();
@@ -60,14 +71,33 @@ fn main() {
     });
     let pid = lab.ca.child().pid();
 
-    runtime.block_on(run(&target, prepare(&lab, &target, size.certificates / 10), 16, false));
+    runtime.block_on(run(
+        &target,
+        prepare(&lab, &target, size.certificates / 10),
+        16,
+        false,
+    ));
     let cpu = cpu_seconds(pid);
-    let at_16 = runtime.block_on(run(&target, prepare(&lab, &target, size.certificates), 16, false));
+    let at_16 = runtime.block_on(run(
+        &target,
+        prepare(&lab, &target, size.certificates),
+        16,
+        false,
+    ));
     let cpu = (cpu_seconds(pid) - cpu) / size.certificates as f64;
     let rss_16 = resident_mb(pid);
-    let at_64 = runtime.block_on(run(&target, prepare(&lab, &target, size.certificates), 64, false));
-    let fresh =
-        runtime.block_on(run(&target, prepare(&lab, &target, size.new_connections), 16, true));
+    let at_64 = runtime.block_on(run(
+        &target,
+        prepare(&lab, &target, size.certificates),
+        64,
+        false,
+    ));
+    let fresh = runtime.block_on(run(
+        &target,
+        prepare(&lab, &target, size.new_connections),
+        16,
+        true,
+    ));
     let rss = resident_mb(pid);
     let client = client(&lab, size.processes);
 
@@ -94,9 +124,11 @@ fn main() {
         return;
     }
     println!("certificates, a distinct token and login each, HTTPS, durable before the answer");
-    for (what, load) in
-        [("16 connections", &at_16), ("64 connections", &at_64), ("a new TLS connection each", &fresh)]
-    {
+    for (what, load) in [
+        ("16 connections", &at_16),
+        ("64 connections", &at_64),
+        ("a new TLS connection each", &fresh),
+    ] {
         println!(
             "  {what:<26} {:>7.0}/s   p50 {:>6.2} ms   p99 {:>6.2} ms",
             load.per_second,
@@ -104,11 +136,21 @@ fn main() {
             load.percentile(99.0)
         );
     }
-    println!("  server's CPU               {:>7.0} µs a certificate (16 connections)", cpu * 1e6);
-    println!("  server's memory            {rss:>7.1} MB resident at the end ({rss_16:.1} MB after 16 connections)");
-    println!("  server's start             {start_up:>7.1} ms from exec to the first answer over TLS");
+    println!(
+        "  server's CPU               {:>7.0} µs a certificate (16 connections)",
+        cpu * 1e6
+    );
+    println!(
+        "  server's memory            {rss:>7.1} MB resident at the end ({rss_16:.1} MB after 16 connections)"
+    );
+    println!(
+        "  server's start             {start_up:>7.1} ms from exec to the first answer over TLS"
+    );
     println!("whole processes, median");
-    println!("  jit-ssh ensure             {:>7.2} ms with a valid certificate", client.ensure);
+    println!(
+        "  jit-ssh ensure             {:>7.2} ms with a valid certificate",
+        client.ensure
+    );
     println!("  jit-ssh status --short     {:>7.2} ms", client.status);
 }
 
@@ -186,7 +228,12 @@ impl Load {
     }
 }
 
-async fn run(target: &Arc<Target>, requests: Vec<Prepared>, connections: usize, fresh: bool) -> Load {
+async fn run(
+    target: &Arc<Target>,
+    requests: Vec<Prepared>,
+    connections: usize,
+    fresh: bool,
+) -> Load {
     let count = requests.len();
     let requests = Arc::new(requests);
     let next = Arc::new(AtomicUsize::new(0));
@@ -221,7 +268,10 @@ async fn run(target: &Arc<Target>, requests: Vec<Prepared>, connections: usize, 
     }
     let per_second = count as f64 / start.elapsed().as_secs_f64();
     latencies.sort_by(f64::total_cmp);
-    Load { per_second, latencies }
+    Load {
+        per_second,
+        latencies,
+    }
 }
 
 async fn connect(target: &Target) -> TlsStream<TcpStream> {
@@ -237,7 +287,11 @@ async fn exchange(stream: &mut TlsStream<TcpStream>, request: &[u8]) {
     let mut buffer = Vec::with_capacity(8192);
     let (head, length) = loop {
         let read = stream.read_buf(&mut buffer).await.unwrap();
-        assert!(read > 0, "the CA closed the connection: {}", String::from_utf8_lossy(&buffer));
+        assert!(
+            read > 0,
+            "the CA closed the connection: {}",
+            String::from_utf8_lossy(&buffer)
+        );
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
             let length = head
@@ -249,9 +303,16 @@ async fn exchange(stream: &mut TlsStream<TcpStream>, request: &[u8]) {
         }
     };
     while buffer.len() < head + length {
-        assert!(stream.read_buf(&mut buffer).await.unwrap() > 0, "the answer is cut off");
+        assert!(
+            stream.read_buf(&mut buffer).await.unwrap() > 0,
+            "the answer is cut off"
+        );
     }
-    assert!(buffer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&buffer));
+    assert!(
+        buffer.starts_with(b"HTTP/1.1 200"),
+        "{}",
+        String::from_utf8_lossy(&buffer)
+    );
 }
 
 fn connector(certificate: &Path) -> TlsConnector {
@@ -259,7 +320,9 @@ fn connector(certificate: &Path) -> TlsConnector {
     use rustls::pki_types::pem::PemObject as _;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(certificate).unwrap()).unwrap();
+    roots
+        .add(CertificateDer::from_pem_file(certificate).unwrap())
+        .unwrap();
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -273,7 +336,10 @@ fn connector(certificate: &Path) -> TlsConnector {
 /// Median time from starting the process to its first answer.
 fn start_up(ca: &mut Ca, runs: usize) -> f64 {
     let connector = connector(&ca.data.join("tls/cert.pem"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let address = ca.address;
     let mut times: Vec<f64> = (0..runs)
         .map(|_| {
@@ -319,12 +385,32 @@ fn client(lab: &Lab, runs: usize) -> Client {
             .stdout(Stdio::null());
         command
     };
-    lab.idp.change("alice", |person: &mut Person| person.disabled = false);
+    lab.idp
+        .change("alice", |person: &mut Person| person.disabled = false);
     let fingerprint = lab.ca.fingerprint();
-    let login = ["login", "--ca", &lab.ca.url, "--fingerprint", &fingerprint, "--no-agent"];
-    assert!(command(&login).status().unwrap().success(), "the login failed");
-    let ensure = ["ensure", "--host", "db01.prod.example.com", "--account", "observer"];
-    assert!(command(&ensure).status().unwrap().success(), "ensure failed");
+    let login = [
+        "login",
+        "--ca",
+        &lab.ca.url,
+        "--fingerprint",
+        &fingerprint,
+        "--no-agent",
+    ];
+    assert!(
+        command(&login).status().unwrap().success(),
+        "the login failed"
+    );
+    let ensure = [
+        "ensure",
+        "--host",
+        "db01.prod.example.com",
+        "--account",
+        "observer",
+    ];
+    assert!(
+        command(&ensure).status().unwrap().success(),
+        "ensure failed"
+    );
     let time = |arguments: &[&str]| {
         let mut times: Vec<f64> = (0..runs)
             .map(|_| {
@@ -335,7 +421,10 @@ fn client(lab: &Lab, runs: usize) -> Client {
             .collect();
         median(&mut times)
     };
-    Client { ensure: time(&ensure), status: time(&["status", "--short"]) }
+    Client {
+        ensure: time(&ensure),
+        status: time(&["status", "--short"]),
+    }
 }
 
 fn median(times: &mut [f64]) -> f64 {
@@ -358,6 +447,14 @@ fn cpu_seconds(pid: u32) -> f64 {
 
 fn resident_mb(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse::<f64>().unwrap() / 1024.0
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    line.trim()
+        .trim_end_matches(" kB")
+        .trim()
+        .parse::<f64>()
+        .unwrap()
+        / 1024.0
 }

@@ -51,7 +51,14 @@ impl Machine {
             folder = folder.display(),
         );
         fs::write(&config, text).unwrap();
-        Some(Machine { sshd: None, port, config, folder, world, lab })
+        Some(Machine {
+            sshd: None,
+            port,
+            config,
+            folder,
+            world,
+            lab,
+        })
     }
 
     fn drop_in(&self, name: &str, text: &str) {
@@ -72,7 +79,13 @@ impl Machine {
 
     fn install(&self, more: &[&str]) -> Output {
         let fingerprint = self.lab.ca.fingerprint();
-        let mut command = vec!["install", "--ca", &self.lab.ca.url, "--fingerprint", &fingerprint];
+        let mut command = vec![
+            "install",
+            "--ca",
+            &self.lab.ca.url,
+            "--fingerprint",
+            &fingerprint,
+        ];
         command.extend(["--account", "observer=production-observer"]);
         command.extend(more);
         self.host(&command)
@@ -97,13 +110,30 @@ impl Machine {
         let output = self
             .world
             .run("ssh")
-            .args(["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"])
+            .args([
+                "-F",
+                "none",
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "IdentitiesOnly=yes",
+            ])
             .args(["-o", "IdentityAgent=none", "-o", "StrictHostKeyChecking=no"])
-            .args(["-o", "UserKnownHostsFile=/dev/null", "-p", &self.port.to_string(), "-i"])
+            .args([
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+                "-p",
+                &self.port.to_string(),
+                "-i",
+            ])
             .arg(key)
             .args([&format!("{account}@127.0.0.1"), "id -un"])
             .go();
-        if output.code == Some(0) { Entry::As(output.text().to_owned()) } else { Entry::Refused }
+        if output.code == Some(0) {
+            Entry::As(output.text().to_owned())
+        } else {
+            Entry::Refused
+        }
     }
 
     /// A key with a certificate for the role of Alice's group, from the CA.
@@ -112,13 +142,20 @@ impl Machine {
         let key = self.lab.dir.join("alice-key");
         let pem = opened.key.0.to_openssh(ssh_key::LineEnding::LF).unwrap();
         private(&key, &pem);
-        fs::write(self.lab.dir.join("alice-key-cert.pub"), opened.answer.certificate).unwrap();
+        fs::write(
+            self.lab.dir.join("alice-key-cert.pub"),
+            opened.answer.certificate,
+        )
+        .unwrap();
         key
     }
 
     /// Another CA, as companies have had one before, and a key that it certified.
     fn other_ca(&self, principal: &str) -> (String, PathBuf) {
-        let (ca, key) = (self.lab.dir.join("other-ca"), self.lab.dir.join("other-key"));
+        let (ca, key) = (
+            self.lab.dir.join("other-ca"),
+            self.lab.dir.join("other-key"),
+        );
         keygen::generate(&ca, &["-t", "ed25519"]);
         keygen::generate(&key, &["-t", "ed25519"]);
         Run::new("ssh-keygen")
@@ -182,9 +219,16 @@ fn install_opens_the_account_to_the_role_and_uninstall_closes_it_again() {
         (machine.enter("observer", &key) != Entry::Refused).then_some(())
     });
     if machine.world.has_real_accounts() {
-        assert_eq!(machine.enter("observer", &key), Entry::As("observer".into()));
+        assert_eq!(
+            machine.enter("observer", &key),
+            Entry::As("observer".into())
+        );
     }
-    assert_eq!(machine.enter("admin", &key), Entry::Refused, "a role opens its own accounts only");
+    assert_eq!(
+        machine.enter("admin", &key),
+        Entry::Refused,
+        "a role opens its own accounts only"
+    );
     machine.host(&["doctor"]).ok();
 
     let again = machine.install(&[]).ok();
@@ -203,12 +247,19 @@ fn keys_in_authorized_keys_go_on_working() {
     let mut machine = machine!(Machine::new());
     let key = machine.lab.dir.join("standing");
     keygen::generate(&key, &["-t", "ed25519"]);
-    let file = machine.world.home_of("observer").join(".ssh/authorized_keys");
+    let file = machine
+        .world
+        .home_of("observer")
+        .join(".ssh/authorized_keys");
     fs::write(&file, keygen::public(&key)).unwrap();
     machine.world.give(&file, "observer");
     machine.install(&[]).ok();
     machine.start();
-    assert_ne!(machine.enter("observer", &key), Entry::Refused, "A way in was closed");
+    assert_ne!(
+        machine.enter("observer", &key),
+        Entry::Refused,
+        "A way in was closed"
+    );
 }
 
 #[test]
@@ -217,7 +268,11 @@ fn a_ca_with_another_identity_key_is_refused_and_nothing_is_written() {
     let before = machine.files();
     let other = machine.lab.dir.join("other-identity");
     keygen::generate(&other, &["-t", "ed25519"]);
-    let fingerprint = Run::new("ssh-keygen").args(["-l", "-f"]).arg(&other).go().ok();
+    let fingerprint = Run::new("ssh-keygen")
+        .args(["-l", "-f"])
+        .arg(&other)
+        .go()
+        .ok();
     let fingerprint = fingerprint.text().split(' ').nth(1).unwrap().to_owned();
     let said = machine
         .host(&[
@@ -240,14 +295,28 @@ fn a_ca_that_was_trusted_before_goes_on_for_everybody() {
     let (other, old_key) = machine.other_ca("observer,admin");
     let trusted = machine.folder.join("corp-ca.pub");
     fs::write(&trusted, format!("{other}\n")).unwrap();
-    machine.drop_in("50-corp.conf", &format!("TrustedUserCAKeys {}\n", trusted.display()));
+    machine.drop_in(
+        "50-corp.conf",
+        &format!("TrustedUserCAKeys {}\n", trusted.display()),
+    );
     let said = machine.install(&[]).ok();
-    assert!(said.stdout.contains("corp-ca.pub is trusted already"), "{said}");
+    assert!(
+        said.stdout.contains("corp-ca.pub is trusted already"),
+        "{said}"
+    );
     machine.start();
     let key = machine.certified();
     assert_ne!(machine.enter("observer", &key), Entry::Refused);
-    assert_ne!(machine.enter("observer", &old_key), Entry::Refused, "the old CA, our account");
-    assert_ne!(machine.enter("admin", &old_key), Entry::Refused, "the old CA, another account");
+    assert_ne!(
+        machine.enter("observer", &old_key),
+        Entry::Refused,
+        "the old CA, our account"
+    );
+    assert_ne!(
+        machine.enter("admin", &old_key),
+        Entry::Refused,
+        "the old CA, another account"
+    );
     assert_eq!(machine.enter("admin", &key), Entry::Refused);
     // Run again, what was kept is still kept.
     machine.install(&[]).ok();
@@ -257,7 +326,10 @@ fn a_ca_that_was_trusted_before_goes_on_for_everybody() {
 #[test]
 fn principals_that_somebody_else_maps_are_not_overwritten() {
     let machine = machine!(Machine::new());
-    machine.drop_in("50-corp.conf", "AuthorizedPrincipalsFile /etc/ssh/corp/%u\n");
+    machine.drop_in(
+        "50-corp.conf",
+        "AuthorizedPrincipalsFile /etc/ssh/corp/%u\n",
+    );
     let before = machine.files();
     let said = machine.install(&[]).failed();
     assert!(said.stderr.contains("/etc/ssh/corp/%u"), "{said}");
@@ -309,7 +381,10 @@ fn doctor_sees_a_line_that_undoes_the_install() {
         "Match User observer\n    AuthorizedPrincipalsFile none\nMatch all\nDenyUsers observer\n",
     );
     let said = machine.host(&["doctor"]).failed();
-    assert!(said.stdout.contains("authorizedprincipalsfile none"), "{said}");
+    assert!(
+        said.stdout.contains("authorizedprincipalsfile none"),
+        "{said}"
+    );
     assert!(said.stdout.contains("DenyUsers names observer"), "{said}");
 }
 
@@ -321,15 +396,32 @@ fn print_gives_files_that_a_yaml_reader_and_sshd_take() {
         machine
             .world
             .run(program("jit-ssh-host"))
-            .args(["print", "--ca", &machine.lab.ca.url, "--fingerprint", &fingerprint])
-            .args(["--account", "observer=production-observer", "--format", format])
+            .args([
+                "print",
+                "--ca",
+                &machine.lab.ca.url,
+                "--fingerprint",
+                &fingerprint,
+            ])
+            .args([
+                "--account",
+                "observer=production-observer",
+                "--format",
+                format,
+            ])
             .go()
             .ok()
     };
     for format in ["text", "cloud-init", "ansible"] {
         let said = print(format);
-        assert!(said.stdout.contains("role:production-observer"), "{format}: {said}");
-        assert!(said.stdout.contains("AuthorizedPrincipalsFile"), "{format}: {said}");
+        assert!(
+            said.stdout.contains("role:production-observer"),
+            "{format}: {said}"
+        );
+        assert!(
+            said.stdout.contains("AuthorizedPrincipalsFile"),
+            "{format}: {said}"
+        );
     }
     assert!(print("cloud-init").stdout.starts_with("#cloud-config\n"));
 }
@@ -338,7 +430,9 @@ fn print_gives_files_that_a_yaml_reader_and_sshd_take() {
 fn an_account_that_is_not_there_is_not_made_unasked() {
     let machine = machine!(Machine::new());
     let before = machine.files();
-    let said = machine.install(&["--account", "nobody-of-that-name=engineering"]).failed_with(2);
+    let said = machine
+        .install(&["--account", "nobody-of-that-name=engineering"])
+        .failed_with(2);
     assert!(said.stderr.contains("--create-accounts"), "{said}");
     assert_eq!(machine.files(), before);
 }

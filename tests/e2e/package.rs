@@ -14,7 +14,14 @@ fn the_packages_install_and_their_programs_run() {
     let out = dir.folder("packages");
     // The programs of this very build: a release build would take minutes and show the same.
     let own = std::env::current_exe().unwrap();
-    let target = own.parent().unwrap().parent().unwrap().parent().unwrap().to_owned();
+    let target = own
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .to_owned();
     Run::new(asset("../scripts/package"))
         .args(["--profile", "dev", "--out"])
         .arg(&out)
@@ -29,21 +36,44 @@ fn the_packages_install_and_their_programs_run() {
     }
     fs::write(database.join("status"), "").unwrap();
     fs::write(database.join("available"), "").unwrap();
-    let packages: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let packages: Vec<_> = fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     assert_eq!(packages.len(), 3, "{packages:?}");
     Run::new("dpkg")
         .arg(format!("--root={}", root.display()))
-        .args(["--force-not-root", "--force-depends", "--force-bad-path", "--install"])
+        .args([
+            "--force-not-root",
+            "--force-depends",
+            "--force-bad-path",
+            "--install",
+        ])
         .args(&packages)
         .within(std::time::Duration::from_secs(60))
         .go()
         .ok();
     for name in ["jit-ssh-ca", "jit-ssh", "jit-ssh-host"] {
-        let said = Run::new(root.join("usr/bin").join(name)).arg("--version").go().ok();
+        let said = Run::new(root.join("usr/bin").join(name))
+            .arg("--version")
+            .go()
+            .ok();
         assert!(said.stdout.starts_with(&format!("{name} ")), "{said}");
-        assert!(root.join(format!("usr/share/man/man1/{name}.1.gz")).exists(), "{name}");
-        assert!(root.join("usr/share/bash-completion/completions").join(name).exists(), "{name}");
+        assert!(
+            root.join(format!("usr/share/man/man1/{name}.1.gz"))
+                .exists(),
+            "{name}"
+        );
+        assert!(
+            root.join("usr/share/bash-completion/completions")
+                .join(name)
+                .exists(),
+            "{name}"
+        );
     }
     let unit = fs::read_to_string(root.join("usr/lib/systemd/system/jit-ssh-ca.service")).unwrap();
-    assert!(unit.contains("ExecStart=/usr/bin/jit-ssh-ca serve"), "{unit}");
+    assert!(
+        unit.contains("ExecStart=/usr/bin/jit-ssh-ca serve"),
+        "{unit}"
+    );
 }
