@@ -2,6 +2,14 @@
 //! outside, on real parts: HTTPS, a distinct RS256 token and login key each, every record durable
 //! before its answer. The load generator runs beside the server on the same machine; tokens and
 //! proofs are made before the clock starts.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a measurement: what fails here should say so at once"
+)]
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

@@ -96,7 +96,7 @@ fn the_owner_lists_ends_and_shows_over_the_socket() {
 fn a_person_with_rights_does_it_from_a_laptop_and_another_may_not() {
     let scene = scene!(Scene::new(&[]));
     scene.lab.idp.change("carol", |carol| {
-        carol.groups = vec!["Security".into(), "Engineering".into()]
+        carol.groups = vec!["Security".into(), "Engineering".into()];
     });
     let laptop = scene.laptop("carol");
     scene.sign_in(&laptop, &[]).ok();

@@ -378,6 +378,14 @@ fn notebook(dir: &Dir) -> (PathBuf, PathBuf) {
     (script, note)
 }
 
+/// A callback that the browser did not make.
+struct Forged<'a> {
+    what: &'static str,
+    method: &'static str,
+    target: String,
+    headers: &'a [(&'static str, &'a str)],
+}
+
 #[test]
 fn a45_callbacks_that_are_not_the_browsers_change_nothing() {
     let scene = scene!(Scene::new(&[]));
@@ -388,69 +396,50 @@ fn a45_callbacks_that_are_not_the_browsers_change_nothing() {
     let (state, host) = (held.parameter("state"), address.to_string());
     let issuer = &scene.lab.idp.issuer;
     let good = format!("code=stolen&state={state}&iss={issuer}");
-    let tries: Vec<(&str, &str, String, Vec<(&str, &str)>)> = vec![
-        (
+    let honest = [("Host", host.as_str())];
+    let rebound = [("Host", "evil.example")];
+    let script = [("Host", host.as_str()), ("Origin", "https://evil.example")];
+    let query = |query: &str| format!("{path}?{query}");
+    let at = |what, target| Forged {
+        what,
+        method: "GET",
+        target,
+        headers: &honest,
+    };
+    let tries = [
+        at(
             "another state",
-            "GET",
-            format!("{path}?code=stolen&state=guess&iss={issuer}"),
-            vec![("Host", &host)],
+            query(&format!("code=stolen&state=guess&iss={issuer}")),
         ),
-        (
-            "no state",
-            "GET",
-            format!("{path}?code=stolen&iss={issuer}"),
-            vec![("Host", &host)],
-        ),
-        (
-            "state twice",
-            "GET",
-            format!("{path}?{good}&state=guess"),
-            vec![("Host", &host)],
-        ),
-        (
+        at("no state", query(&format!("code=stolen&iss={issuer}"))),
+        at("state twice", query(&format!("{good}&state=guess"))),
+        at(
             "an empty state",
-            "GET",
-            format!("{path}?code=stolen&state=&iss={issuer}"),
-            vec![("Host", &host)],
+            query(&format!("code=stolen&state=&iss={issuer}")),
         ),
-        (
-            "another path",
-            "GET",
-            format!("/?{good}"),
-            vec![("Host", &host)],
-        ),
-        (
-            "a longer path",
-            "GET",
-            format!("{path}/x?{good}"),
-            vec![("Host", &host)],
-        ),
-        (
-            "POST",
-            "POST",
-            format!("{path}?{good}"),
-            vec![("Host", &host)],
-        ),
-        (
-            "a rebound name",
-            "GET",
-            format!("{path}?{good}"),
-            vec![("Host", "evil.example")],
-        ),
-        (
-            "a page's script",
-            "GET",
-            format!("{path}?{good}"),
-            vec![("Host", &host), ("Origin", "https://evil.example")],
-        ),
-        (
-            "a forged error",
-            "GET",
-            format!("{path}?error=access_denied&state=guess"),
-            vec![("Host", &host)],
-        ),
+        at("another path", format!("/?{good}")),
+        at("a longer path", format!("{path}/x?{good}")),
+        at("a forged error", query("error=access_denied&state=guess")),
+        Forged {
+            method: "POST",
+            ..at("POST", query(&good))
+        },
+        Forged {
+            headers: &rebound,
+            ..at("a rebound name", query(&good))
+        },
+        Forged {
+            headers: &script,
+            ..at("a page's script", query(&good))
+        },
     ];
-    for (what, method, target, headers) in &tries {
+    for Forged {
+        what,
+        method,
+        target,
+        headers,
+    } in &tries
+    {
         let answer = http::send(address, method, target, headers, b"");
         assert!(answer.status >= 400, "{what}: {answer:?}");
         assert!(
