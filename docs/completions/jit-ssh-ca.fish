@@ -1,0 +1,242 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_jit_ssh_ca_global_optspecs
+    string join \n data= json h/help V/version
+end
+
+function __fish_jit_ssh_ca_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_jit_ssh_ca_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_jit_ssh_ca_using_subcommand
+    set -l cmd (__fish_jit_ssh_ca_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "setup" -d 'Set up a CA on this machine and start it: data folder, systemd unit, next steps to paste'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "init" -d 'Make the data folder of a new CA: keys, configuration, policy'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "serve" -d 'Serve the CA'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "policy" -d 'Check, test and explain the policy'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "login" -d 'List logins, or end one for good'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "logins" -d 'List logins, or end one for good'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "audit" -d 'Read the ledger: who got which certificate, who was refused and why'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "key" -d 'Show the keys of the CA and the fingerprint that clients and hosts pin'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "keys" -d 'Show the keys of the CA and the fingerprint that clients and hosts pin'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "backup" -d 'Back up everything into one file, while the CA serves'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "restore" -d 'Make a data folder from a backup; starts a new epoch'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "doctor" -d 'Look for what is wrong, with the mend for each'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "completions" -d 'Print the completions for a shell'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "man" -d 'Write the man pages into a folder'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l url -d 'Where clients and hosts reach the CA: https://ca.example.com' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l issuer -d 'Issuer of your identity provider, exactly as its tokens name it' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l client-id -d 'Client id registered there for jit-ssh' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l client-secret -d 'The public "secret" of that client, where the provider insists on one (Google)' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l preset -d 'Kind of provider, where its address does not tell: okta, entra, google, keycloak, generic' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l groups-claim -d 'Claim with the groups, by name or path, where it is not the preset\'s' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l require -d 'Claim that every token must have with this value; for Google: hd=example.com' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l redirect-port -d 'Port registered for the loopback redirect, where the provider compares it' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l scope -d 'Scopes to ask the provider for [default: the preset\'s; `setup` adds `groups` where the provider offers it]' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l issuer-ca -d 'PEM file with the CA of the provider\'s TLS certificate, if it is your own' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l grant -d 'Who gets what: members of GROUP get ROLE, which opens these Unix accounts; for Google, write a person\'s address for GROUP' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l admins -d 'Group whose members may read the ledger, end logins and ask about the policy' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l hosts -d 'Hosts where plain `ssh` gets a certificate: \'*.prod.example.com\'' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l tls -d 'TLS: `self` makes a certificate that the fingerprint vouches for, `files` takes yours, `none` listens on loopback for a proxy' -r -f -a "self\t'A certificate of its own'
+files\t'Files that the operator has'
+none\t'None'"
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l tls-certificate -d 'Certificate chain for `--tls files`' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l tls-key -d 'Private key for `--tls files`' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l listen -d 'Address and port to listen on [default: all addresses, the port of --url]' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l name -d 'Name of the CA in proofs and key sets [default: the host of --url]' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l profile -d 'Keys of the CA: `standard` (Ed25519) or `fips` (ECDSA P-256)' -r -f -a "standard\t''
+fips\t''"
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l identity-key -d 'Public half of an identity key that is kept elsewhere; it then signs the key set with ssh-keygen before the CA can serve' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l passphrase-file -d 'File with the passphrase of the keys; made with a random one if it is not there [default: /etc/jit-ssh-ca/passphrase, or DATA.passphrase when not root]' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l paste-page -d 'The provider lets this client redirect to URL/sign-in too: the page for `--no-browser`'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l no-start -d 'Make everything, start nothing'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l no-systemd -d 'Make no systemd unit and no user of its own; say how to start the CA by hand'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l skip-issuer-check -d 'Do not ask the identity provider'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand setup" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l url -d 'Where clients and hosts reach the CA: https://ca.example.com' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l issuer -d 'Issuer of your identity provider, exactly as its tokens name it' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l client-id -d 'Client id registered there for jit-ssh' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l client-secret -d 'The public "secret" of that client, where the provider insists on one (Google)' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l preset -d 'Kind of provider, where its address does not tell: okta, entra, google, keycloak, generic' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l groups-claim -d 'Claim with the groups, by name or path, where it is not the preset\'s' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l require -d 'Claim that every token must have with this value; for Google: hd=example.com' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l redirect-port -d 'Port registered for the loopback redirect, where the provider compares it' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l scope -d 'Scopes to ask the provider for [default: the preset\'s; `setup` adds `groups` where the provider offers it]' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l issuer-ca -d 'PEM file with the CA of the provider\'s TLS certificate, if it is your own' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l grant -d 'Who gets what: members of GROUP get ROLE, which opens these Unix accounts; for Google, write a person\'s address for GROUP' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l admins -d 'Group whose members may read the ledger, end logins and ask about the policy' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l hosts -d 'Hosts where plain `ssh` gets a certificate: \'*.prod.example.com\'' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l tls -d 'TLS: `self` makes a certificate that the fingerprint vouches for, `files` takes yours, `none` listens on loopback for a proxy' -r -f -a "self\t'A certificate of its own'
+files\t'Files that the operator has'
+none\t'None'"
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l tls-certificate -d 'Certificate chain for `--tls files`' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l tls-key -d 'Private key for `--tls files`' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l listen -d 'Address and port to listen on [default: all addresses, the port of --url]' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l name -d 'Name of the CA in proofs and key sets [default: the host of --url]' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l profile -d 'Keys of the CA: `standard` (Ed25519) or `fips` (ECDSA P-256)' -r -f -a "standard\t''
+fips\t''"
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l identity-key -d 'Public half of an identity key that is kept elsewhere; it then signs the key set with ssh-keygen before the CA can serve' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l passphrase-file -d 'File with the passphrase of the keys. Else the systemd credential `passphrase`, else JIT_SSH_CA_PASSPHRASE, else you are asked' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l generate-passphrase -d 'Make a random passphrase for the keys and put it into this new file' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l paste-page -d 'The provider lets this client redirect to URL/sign-in too: the page for `--no-browser`'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand init" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand serve" -l listen -d 'Listen here instead of where the configuration says; port 0 takes a free one' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand serve" -l passphrase-file -d 'File with the passphrase of the keys. Else the systemd credential `passphrase`, else JIT_SSH_CA_PASSPHRASE, else you are asked' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand serve" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand serve" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand serve" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand serve" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and not __fish_seen_subcommand_from check test explain show" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and not __fish_seen_subcommand_from check test explain show" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and not __fish_seen_subcommand_from check test explain show" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and not __fish_seen_subcommand_from check test explain show" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and not __fish_seen_subcommand_from check test explain show" -f -a "check" -d 'Check a policy file: every fault with its line, and its own tests'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and not __fish_seen_subcommand_from check test explain show" -f -a "test" -d 'Run the tests of a policy file'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and not __fish_seen_subcommand_from check test explain show" -f -a "explain" -d 'Say what somebody may have, and what stands against the rest'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and not __fish_seen_subcommand_from check test explain show" -f -a "show" -d 'Print the policy that is in force'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from check" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from check" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from check" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from test" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from test" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from test" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from explain" -l group -d 'A group of that person; may stand there several times' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from explain" -l email -d 'Verified e-mail address' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from explain" -l subject -d 'Subject at the issuer' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from explain" -l claim -d 'A further claim; the value may be JSON' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from explain" -l issuer -d 'Issuer; needed where there are several' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from explain" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from explain" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from explain" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from explain" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from show" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from show" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from show" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end" -f -a "list" -d 'List who is signed in'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end" -f -a "end" -d 'End a login for good: its key gets no certificate any more'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from list" -l user -d 'Only this person: e-mail address, subject or username' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from list" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from list" -l all -d 'Ended logins too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from end" -l user -d 'Every login of this person: e-mail address, subject or username' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from end" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from end" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from end" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from end" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from end" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end" -f -a "list" -d 'List who is signed in'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end" -f -a "end" -d 'End a login for good: its key gets no certificate any more'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from list" -l user -d 'Only this person: e-mail address, subject or username' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from list" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from list" -l all -d 'Ended logins too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from end" -l user -d 'Every login of this person: e-mail address, subject or username' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from end" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from end" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from end" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from end" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from end" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -f -a "list" -d 'List records, newest first: certificates, refusals, logins, admin commands'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l kind -d 'Only records of this kind: certificate, refused, login-opened, login-ended, admin, policy …' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l user -d 'Only about this person: e-mail address, subject or username' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l role -d 'Only about this role' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l login -d 'Only of this login' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l serial -d 'Only the certificate with this serial' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l since -d 'Not before: `2h` ago (s, m, h, d, w), `2026-11-23`, `2026-11-23T22:59Z` (UTC)' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l until -d 'Before: as --since' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l limit -d 'Show at most this many; 0: all' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand key; and not __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand key; and not __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand key; and not __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand key; and not __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand key; and not __fish_seen_subcommand_from list" -f -a "list" -d 'List the keys, and the fingerprint that clients and hosts pin'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand key; and __fish_seen_subcommand_from list" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand key; and __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand key; and __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand key; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand key; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand keys; and not __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand keys; and not __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand keys; and not __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand keys; and not __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand keys; and not __fish_seen_subcommand_from list" -f -a "list" -d 'List the keys, and the fingerprint that clients and hosts pin'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand keys; and __fish_seen_subcommand_from list" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand keys; and __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand keys; and __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand keys; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand keys; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand backup" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand backup" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand backup" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand backup" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand restore" -l passphrase-file -d 'File with the passphrase of the keys. Else the systemd credential `passphrase`, else JIT_SSH_CA_PASSPHRASE, else you are asked' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand restore" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand restore" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand restore" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand restore" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand doctor" -l passphrase-file -d 'File with the passphrase of the keys. Else the systemd credential `passphrase`, else JIT_SSH_CA_PASSPHRASE, else you are asked' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand doctor" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand doctor" -l offline -d 'Do not call the identity providers'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand doctor" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand doctor" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand completions" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand completions" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand completions" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand man" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand man" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand man" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand man" -s V -l version -d 'Print version'
