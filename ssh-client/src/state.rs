@@ -446,7 +446,7 @@ pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), StateError> {
     replace(path, content)
 }
 
-/// As [`write`], in a folder that is the person's own and stays as it is.
+/// As [`write()`], in a folder that is the person's own and stays as it is.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
     write_with(path, content, File::sync_data)?;
     let folder = path.parent().unwrap_or_else(|| Path::new("."));

@@ -31,8 +31,9 @@ use configuration::First;
 /// What a new CA is made of.
 #[derive(Clone, Debug, Args)]
 pub(super) struct New {
-    /// Where clients and hosts reach the CA: https://ca.example.com
-    #[arg(long, value_name = "URL", value_parser = ca_url)]
+    /// Where clients and hosts reach the CA.
+    #[arg(long, value_name = "URL", value_parser = ca_url,
+        help = "Where clients and hosts reach the CA: https://ca.example.com")]
     pub(super) url: Url,
     /// Issuer of your identity provider, exactly as its tokens name it
     #[arg(long, value_name = "URL")]

@@ -19,7 +19,7 @@
 //! ```
 //!
 //! Whatever comes from a CA, an identity provider or a file is untrusted text: everything printed
-//! here passes [`escape`] (A44, A76). A reader that closes the pipe ends the program quietly.
+//! here passes [`escape()`] (A44, A76). A reader that closes the pipe ends the program quietly.
 
 mod escape;
 mod exit;
