@@ -81,10 +81,9 @@ pub enum SignerError {
 
 impl Keyring {
     /// Reads the folder `keys`, unlocks the user CA, and compares every private file with its
-    /// `.pub` (A41). Also warms aws-lc's random generator, whose first call takes 41 ms.
+    /// `.pub` (A41).
     pub fn open(folder: &Path, passphrase: Option<&Secret<String>>) -> Result<Self, SignerError> {
         file::check_folder(folder)?;
-        key_pair::warm();
         let identity = file::read_public(folder, IDENTITY)?;
         let user_ca = Self::unlock(folder, Purpose::UserCa, passphrase)?;
         let public = |purpose| -> Result<PublicKey, FileError> {

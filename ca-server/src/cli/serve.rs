@@ -8,6 +8,7 @@ use jit_ssh_terminal::{Failure, Terminal};
 
 use super::passphrase::Passphrase;
 use crate::server::{self, ServeOptions};
+use crate::signer::key_pair;
 use crate::time::Clock;
 
 /// `serve`.
@@ -28,6 +29,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self, data: &Path, terminal: &Terminal) -> Result<(), Failure> {
+        std::thread::spawn(key_pair::warm);
         let passphrase = match self.passphrase.stored()? {
             None if terminal.is_interactive() => Some(self.passphrase.read(terminal)?),
             stored => stored,

@@ -61,8 +61,8 @@ pub fn generate(kind: KeyKind, rng: &mut impl Entropy) -> Result<PrivateKey, Pai
     PrivateKey::random(rng, algorithm).map_err(|_| PairError::Invalid)
 }
 
-/// aws-lc seeds its generator at its first use, which takes 41 ms: at the start rather than at the
-/// first request.
+/// aws-lc seeds its generator at its first use, which takes 41 ms: for a thread of its own while the
+/// rest of a CA starts, so that no request waits for it.
 pub fn warm() {
     let mut byte = [0u8; 1];
     // A generator that cannot be seeded shows at the first signature, as an error.
