@@ -22,6 +22,7 @@ mod parts;
 mod paste;
 mod plain_ssh;
 mod policy;
+mod providers;
 mod reload;
 mod renewal;
 mod security_model;

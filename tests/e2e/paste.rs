@@ -1,7 +1,10 @@
 //! `--no-browser`: the person signs in on another machine and pastes what they see there.
 
 use jit_ssh_tests::browser;
+use jit_ssh_tests::ca::Ca;
+use jit_ssh_tests::client::Laptop;
 use jit_ssh_tests::clock;
+use jit_ssh_tests::dir::Dir;
 use jit_ssh_tests::process::{Child, Run, program};
 
 use crate::scene;
@@ -9,24 +12,29 @@ use crate::scene::{Scene, WEB, certificates};
 
 /// Starts `jit-ssh login --no-browser` reading from a pipe of the shell's, gives the address to
 /// open, and what to call with the pasted text.
-struct Terminal {
-    child: Child,
+pub(crate) struct Terminal {
+    pub(crate) child: Child,
     answer: std::path::PathBuf,
 }
 
 impl Terminal {
-    fn open(
-        scene: &Scene,
-        laptop: &jit_ssh_tests::client::Laptop<'_>,
+    fn open(scene: &Scene, laptop: &Laptop<'_>, arguments: &[&str]) -> (Self, String) {
+        Terminal::at(&scene.lab.dir, &scene.lab.ca, laptop, arguments)
+    }
+
+    pub(crate) fn at(
+        dir: &Dir,
+        ca: &Ca,
+        laptop: &Laptop<'_>,
         arguments: &[&str],
     ) -> (Self, String) {
-        let pipe = scene.lab.dir.join("pasted");
+        let pipe = dir.join("pasted");
         Run::new("mkfifo").arg(&pipe).go().ok();
         let command = format!(
             "{} login --no-browser --ca {} --fingerprint {} {}",
             program("jit-ssh").display(),
-            scene.lab.ca.url,
-            scene.lab.ca.fingerprint(),
+            ca.url,
+            ca.fingerprint(),
             arguments.join(" ")
         );
         // `script` gives it a terminal, into which goes what the pipe brings.
@@ -34,12 +42,12 @@ impl Terminal {
             .run("script")
             .args(["--quiet", "--return", "--command", &command, "/dev/null"])
             .reading(&pipe)
-            .start("login", &scene.lab.dir);
+            .start("login", dir);
         let url = clock::until("the address to open", || {
             child
                 .log()
                 .split_whitespace()
-                .find(|word| word.contains("/authorize?"))
+                .find(|word| word.contains("code_challenge="))
                 .map(str::to_owned)
         });
         (
@@ -56,7 +64,7 @@ impl Terminal {
     }
 
     /// Pastes, and says yes to the ssh configuration that is offered then.
-    fn paste(&mut self, text: &str) -> i32 {
+    pub(crate) fn paste(&mut self, text: &str) -> i32 {
         self.type_line(text);
         self.child.says("[y/N]");
         self.type_line("y");
