@@ -10,8 +10,7 @@ use jit_ssh_tests::process::{Child, Run, program};
 use crate::scene;
 use crate::scene::{Scene, WEB, certificates};
 
-/// Starts `jit-ssh login --no-browser` reading from a pipe of the shell's, gives the address to
-/// open, and what to call with the pasted text.
+/// `jit-ssh login` at a terminal: what it shows, and where to type.
 pub(crate) struct Terminal {
     pub(crate) child: Child,
     answer: std::path::PathBuf,
@@ -28,8 +27,6 @@ impl Terminal {
         laptop: &Laptop<'_>,
         arguments: &[&str],
     ) -> (Self, String) {
-        let pipe = dir.join("pasted");
-        Run::new("mkfifo").arg(&pipe).go().ok();
         let command = format!(
             "{} login --no-browser --ca {} --fingerprint {} {}",
             program("jit-ssh").display(),
@@ -37,26 +34,30 @@ impl Terminal {
             ca.fingerprint(),
             arguments.join(" ")
         );
-        // `script` gives it a terminal, into which goes what the pipe brings.
-        let child = laptop
-            .run("script")
-            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
-            .reading(&pipe)
-            .start("login", dir);
+        let terminal = Terminal::typing(dir, laptop.run("script"), &command);
         let url = clock::until("the address to open", || {
-            child
+            terminal
+                .child
                 .log()
                 .split_whitespace()
                 .find(|word| word.contains("code_challenge="))
                 .map(str::to_owned)
         });
-        (
-            Terminal {
-                child,
-                answer: pipe,
-            },
-            url,
-        )
+        (terminal, url)
+    }
+
+    /// A command line at a terminal of `script`'s, into which goes what the pipe brings.
+    pub(crate) fn typing(dir: &Dir, script: Run, command: &str) -> Self {
+        let pipe = dir.join("pasted");
+        Run::new("mkfifo").arg(&pipe).go().ok();
+        let child = script
+            .args(["--quiet", "--return", "--command", command, "/dev/null"])
+            .reading(&pipe)
+            .start("login", dir);
+        Terminal {
+            child,
+            answer: pipe,
+        }
     }
 
     fn type_line(&self, text: &str) {
@@ -66,6 +67,11 @@ impl Terminal {
     /// Pastes, and says yes to the ssh configuration that is offered then.
     pub(crate) fn paste(&mut self, text: &str) -> i32 {
         self.type_line(text);
+        self.say_yes()
+    }
+
+    /// Says yes to the ssh configuration that is offered at the end.
+    pub(crate) fn say_yes(&mut self) -> i32 {
         self.child.says("[y/N]");
         self.type_line("y");
         self.child.wait()

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jit_ssh_tests::ca::{Ca, POLICY, Plan};
 use jit_ssh_tests::client::Laptop;
@@ -190,7 +190,7 @@ impl Stage {
     }
 
     /// Plain ssh to the observer's account, without the include: this key, this certificate.
-    fn bare(&self, laptop: &Laptop<'_>, key: &PathBuf, certificate: &PathBuf) -> Output {
+    fn bare(&self, laptop: &Laptop<'_>, key: &Path, certificate: &Path) -> Output {
         laptop
             .run("ssh")
             .args(["-F", "none", "-o", "BatchMode=yes"])
