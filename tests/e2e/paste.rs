@@ -130,13 +130,28 @@ fn another_sign_ins_text_is_refused() {
 }
 
 #[test]
-fn an_announcement_is_shown_once_and_to_one_browser() {
+fn what_the_page_shows_is_worth_nothing_in_another_terminal() {
     let scene = scene!(Scene::new(&[]));
     let laptop = scene.laptop("alice");
     let (mut terminal, url) = Terminal::open(&scene, &laptop, &[]);
+    // To look at the page changes nothing: a second browser gets a code of its own.
     let shown = browser::paste("alice", &url);
+    let other = browser::paste("alice", &url);
+    assert_ne!(shown, other);
     assert_eq!(terminal.paste(&shown), 0, "{}", terminal.child.log());
-    // The code was redeemed; pasting it into another terminal gives nothing.
-    let redeemed = scene.lab.idp.inner().token_requests.len();
-    assert_eq!(redeemed, 1);
+    let redeemed = || scene.lab.idp.inner().token_requests.len();
+    assert_eq!(redeemed(), 1);
+    // Neither the used code nor the fresh one is any good to somebody else's terminal.
+    let dir = Dir::new();
+    let (mut thief, own) = Terminal::at(&dir, &scene.lab.ca, &laptop, &[]);
+    for (stolen, refusals) in [(&shown, 1), (&other, 2)] {
+        thief.type_line(stolen);
+        clock::until("the refusal", || {
+            assert!(thief.child.runs(), "{}", thief.child.log());
+            (thief.child.log().matches("does not fit").count() == refusals).then_some(())
+        });
+    }
+    assert_eq!(redeemed(), 1, "a stolen code was redeemed");
+    thief.type_line(&browser::paste("alice", &own));
+    assert_eq!(thief.child.wait(), 0, "{}", thief.child.log());
 }
