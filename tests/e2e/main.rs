@@ -12,6 +12,7 @@ mod scene;
 mod api_doc;
 mod attacks;
 mod backup;
+mod cli;
 mod crash;
 mod host;
 mod invariants;
