@@ -17,6 +17,7 @@ mod crash;
 mod host;
 mod invariants;
 mod login;
+mod keyring;
 mod matrix;
 mod package;
 mod parts;
