@@ -24,6 +24,7 @@ mod parts;
 mod paste;
 mod plain_ssh;
 mod policy;
+mod provider_faults;
 mod providers;
 mod reload;
 mod renewal;
