@@ -47,19 +47,19 @@ impl Session {
     }
 }
 
-/// A scene with identities that are stale at once, where there is a keyring.
+/// A scene with identities that are stale at once.
 fn desktop() -> Option<Scene> {
-    for program in ["dbus-run-session", "gnome-keyring-daemon", "secret-tool"] {
-        if !installed(program) {
-            eprintln!("{program} is not installed");
-            return None;
-        }
-    }
     let policy = POLICY.replacen("max_validity = \"15m\"", "max_validity = \"6s\"", 1);
     let lab = Lab::builder()
         .issuer("identity_max_age = \"1s\"")
         .policy(&policy);
     Scene::with(lab, &[WEB], |plan| plan)
+}
+
+/// What a keyring needs and this machine lacks.
+fn missing() -> Option<&'static str> {
+    let mut needed = ["dbus-run-session", "gnome-keyring-daemon", "secret-tool"].into_iter();
+    needed.find(|program| !installed(program))
 }
 
 /// What the keyring keeps for the CA.
@@ -90,6 +90,9 @@ fn files_with(laptop: &Laptop<'_>, text: &str) -> Vec<String> {
 
 #[test]
 fn the_refresh_token_lives_in_the_keyring_and_ends_with_the_logout() {
+    if let Some(program) = missing() {
+        jit_ssh_tests::skip!("{program} is not installed");
+    }
     let scene = scene!(desktop());
     let laptop = scene.laptop("alice");
     let session = Session::unlocked(&scene, &laptop);
@@ -113,6 +116,9 @@ fn the_refresh_token_lives_in_the_keyring_and_ends_with_the_logout() {
 #[test]
 fn a_locked_keyring_is_done_without_and_the_token_is_in_a_private_file() {
     use std::os::unix::fs::MetadataExt as _;
+    if let Some(program) = missing() {
+        jit_ssh_tests::skip!("{program} is not installed");
+    }
     let scene = scene!(desktop());
     let laptop = scene.laptop("alice");
     // Makes the keyring that is locked afterwards.

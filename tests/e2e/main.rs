@@ -9,6 +9,7 @@
 
 mod scene;
 
+mod ansible;
 mod api_doc;
 mod attacks;
 mod backup;
