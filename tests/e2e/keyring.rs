@@ -47,11 +47,11 @@ impl Session {
     }
 }
 
-/// A scene with identities that are stale at once.
+/// A scene with identities that are stale after three seconds.
 fn desktop() -> Option<Scene> {
     let policy = POLICY.replacen("max_validity = \"15m\"", "max_validity = \"6s\"", 1);
     let lab = Lab::builder()
-        .issuer("identity_max_age = \"1s\"")
+        .issuer("identity_max_age = \"3s\"")
         .policy(&policy);
     Scene::with(lab, &[WEB], |plan| plan)
 }

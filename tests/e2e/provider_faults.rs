@@ -134,7 +134,7 @@ fn keys_that_may_be_kept_for_years_are_asked_for_when_a_new_one_signs() {
 fn a_refresh_without_an_id_token_is_no_identity_and_the_person_is_told() {
     let policy = POLICY.replacen("max_validity = \"15m\"", "max_validity = \"6s\"", 1);
     let lab = Lab::builder()
-        .issuer("identity_max_age = \"1s\"")
+        .issuer("identity_max_age = \"3s\"")
         .policy(&policy);
     let scene = scene!(Scene::with(lab, &[WEB], |plan| plan));
     let laptop = scene.signed_in("alice");

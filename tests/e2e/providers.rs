@@ -150,11 +150,11 @@ impl Stage {
         })
     }
 
-    /// With certificates of six seconds, and identities that are stale after one.
+    /// With certificates of six seconds, and identities that are stale after three.
     fn in_a_hurry(which: Which) -> Option<Self> {
         Stage::set(which, &[WEB], |plan| {
             plan.policy = POLICY.replacen("max_validity = \"15m\"", "max_validity = \"6s\"", 1);
-            "identity_max_age = \"1s\"".clone_into(&mut plan.issuer);
+            "identity_max_age = \"3s\"".clone_into(&mut plan.issuer);
         })
     }
 
