@@ -72,6 +72,10 @@ pub(crate) fn check(
     answer: &CertificateAnswer,
     wanted: &Wanted<'_>,
 ) -> Result<Certificate, AnswerError> {
+    // What is kept is the text: one certificate, and nothing beside it that nobody looked at.
+    if answer.certificate.trim().lines().count() != 1 {
+        return Err(CertificateError::Line.into());
+    }
     let certificate = Certificate::parse(&answer.certificate)?;
     if certificate.public_key != wanted.key {
         return Err(AnswerError::OtherKey);
@@ -281,6 +285,13 @@ mod tests {
         assert_eq!(
             refused(&[&["-h"], &id, &role, &time]),
             Some(AnswerError::Kind)
+        );
+
+        let mut two_lines = good.clone();
+        two_lines.certificate.push_str("ssh-ed25519 AAAA another\n");
+        assert_eq!(
+            check(&two_lines, &wanted),
+            Err(AnswerError::Form(CertificateError::Line))
         );
 
         let other_key = Wanted {

@@ -115,6 +115,10 @@ impl From<OidcError> for Failure {
 }
 
 fn sentence(text: &str) -> String {
+    if text.starts_with("http") {
+        // An address stays as it is: it may be copied.
+        return format!("{text}.");
+    }
     let mut rest = text.chars();
     let first = rest.next().into_iter().flat_map(char::to_uppercase);
     first.chain(rest).chain(['.']).collect()

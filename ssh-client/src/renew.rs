@@ -177,9 +177,10 @@ async fn refreshed(ca: &Ca, login: &mut LoginState) -> Result<RefreshedToken, St
             .map_err(|error| other(error.into()))?;
     }
     let userinfo = login.renewal.userinfo;
+    // Providers that refresh without an ID token leave a new sign-in as the only way.
     let tokens = refreshed
         .into_tokens()
-        .map_err(|error| other(error.into()))?;
+        .map_err(|error| again(&error.to_string()))?;
     Ok(RefreshedToken {
         id_token: tokens.id_token.to_string(),
         access_token: tokens

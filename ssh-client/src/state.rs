@@ -686,4 +686,26 @@ mod tests {
         }
         assert_eq!(home.cas().len(), 2);
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+        #[test]
+        fn any_bytes_in_the_files_are_read_without_a_panic(
+            bytes: Vec<u8>,
+            name in "login|key|roles|known|discovery|[a-z_]{1,8}",
+            text: String,
+        ) {
+            let base = tempfile::tempdir().unwrap();
+            let ca = Home::at(base.path()).ca("ca").unwrap();
+            let json = serde_json::json!({ name: text, "place": text }).to_string();
+            for content in [bytes.as_slice(), json.as_bytes(), b"{", b"null", b"[[[[", b""] {
+                for path in [ca.pin_path(), ca.login_path(), ca.plain_path()] {
+                    write(&path, content).unwrap();
+                }
+                proptest::prop_assert!(!matches!(ca.pin(), Ok(Some(_))));
+                proptest::prop_assert!(!matches!(ca.login(), Ok(Some(_))));
+                proptest::prop_assert!(!matches!(ca.plain(), Ok(Some(_))));
+            }
+        }
+    }
 }

@@ -74,7 +74,9 @@ fn the_wrong_account_and_the_wrong_role_are_refused() {
     let laptop = scene.signed_in("alice");
     laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
     for account in ["admin", "carol", "root"] {
-        laptop.ssh(&[&format!("{account}@{WEB}"), "true"]).failed();
+        laptop
+            .ssh(&[&format!("{account}@{WEB}"), "true"])
+            .failed_with(255);
     }
     let said = scene
         .sign_in(&laptop, &["--role", "production-admin"])
@@ -178,7 +180,9 @@ fn a_logout_ends_the_login_for_good_and_leaves_nothing() {
             path.display()
         );
     }
-    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).failed();
+    laptop
+        .ssh(&[&format!("observer@{WEB}"), "true"])
+        .failed_with(255);
     assert_eq!(scene.lab.ca.records_of("login-ended").len(), 1);
     assert!(
         scene.lab.idp.inner().revoked() >= 1,

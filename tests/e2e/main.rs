@@ -9,19 +9,24 @@
 
 mod scene;
 
+mod ansible;
 mod api_doc;
 mod attacks;
 mod backup;
+mod cli;
 mod crash;
 mod host;
 mod invariants;
 mod login;
+mod keyring;
 mod matrix;
 mod package;
 mod parts;
 mod paste;
 mod plain_ssh;
 mod policy;
+mod provider_faults;
+mod providers;
 mod reload;
 mod renewal;
 mod security_model;

@@ -1,54 +1,63 @@
 //! `--no-browser`: the person signs in on another machine and pastes what they see there.
 
 use jit_ssh_tests::browser;
+use jit_ssh_tests::ca::Ca;
+use jit_ssh_tests::client::Laptop;
 use jit_ssh_tests::clock;
+use jit_ssh_tests::dir::Dir;
 use jit_ssh_tests::process::{Child, Run, program};
 
 use crate::scene;
 use crate::scene::{Scene, WEB, certificates};
 
-/// Starts `jit-ssh login --no-browser` reading from a pipe of the shell's, gives the address to
-/// open, and what to call with the pasted text.
-struct Terminal {
-    child: Child,
+/// `jit-ssh login` at a terminal: what it shows, and where to type.
+pub(crate) struct Terminal {
+    pub(crate) child: Child,
     answer: std::path::PathBuf,
 }
 
 impl Terminal {
-    fn open(
-        scene: &Scene,
-        laptop: &jit_ssh_tests::client::Laptop<'_>,
+    fn open(scene: &Scene, laptop: &Laptop<'_>, arguments: &[&str]) -> (Self, String) {
+        Terminal::at(&scene.lab.dir, &scene.lab.ca, laptop, arguments)
+    }
+
+    pub(crate) fn at(
+        dir: &Dir,
+        ca: &Ca,
+        laptop: &Laptop<'_>,
         arguments: &[&str],
     ) -> (Self, String) {
-        let pipe = scene.lab.dir.join("pasted");
-        Run::new("mkfifo").arg(&pipe).go().ok();
         let command = format!(
             "{} login --no-browser --ca {} --fingerprint {} {}",
             program("jit-ssh").display(),
-            scene.lab.ca.url,
-            scene.lab.ca.fingerprint(),
+            ca.url,
+            ca.fingerprint(),
             arguments.join(" ")
         );
-        // `script` gives it a terminal, into which goes what the pipe brings.
-        let child = laptop
-            .run("script")
-            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
-            .reading(&pipe)
-            .start("login", &scene.lab.dir);
+        let terminal = Terminal::typing(dir, laptop.run("script"), &command);
         let url = clock::until("the address to open", || {
-            child
+            terminal
+                .child
                 .log()
                 .split_whitespace()
-                .find(|word| word.contains("/authorize?"))
+                .find(|word| word.contains("code_challenge="))
                 .map(str::to_owned)
         });
-        (
-            Terminal {
-                child,
-                answer: pipe,
-            },
-            url,
-        )
+        (terminal, url)
+    }
+
+    /// A command line at a terminal of `script`'s, into which goes what the pipe brings.
+    pub(crate) fn typing(dir: &Dir, script: Run, command: &str) -> Self {
+        let pipe = dir.join("pasted");
+        Run::new("mkfifo").arg(&pipe).go().ok();
+        let child = script
+            .args(["--quiet", "--return", "--command", command, "/dev/null"])
+            .reading(&pipe)
+            .start("login", dir);
+        Terminal {
+            child,
+            answer: pipe,
+        }
     }
 
     fn type_line(&self, text: &str) {
@@ -56,8 +65,13 @@ impl Terminal {
     }
 
     /// Pastes, and says yes to the ssh configuration that is offered then.
-    fn paste(&mut self, text: &str) -> i32 {
+    pub(crate) fn paste(&mut self, text: &str) -> i32 {
         self.type_line(text);
+        self.say_yes()
+    }
+
+    /// Says yes to the ssh configuration that is offered at the end.
+    pub(crate) fn say_yes(&mut self) -> i32 {
         self.child.says("[y/N]");
         self.type_line("y");
         self.child.wait()
@@ -116,13 +130,28 @@ fn another_sign_ins_text_is_refused() {
 }
 
 #[test]
-fn an_announcement_is_shown_once_and_to_one_browser() {
+fn what_the_page_shows_is_worth_nothing_in_another_terminal() {
     let scene = scene!(Scene::new(&[]));
     let laptop = scene.laptop("alice");
     let (mut terminal, url) = Terminal::open(&scene, &laptop, &[]);
+    // To look at the page changes nothing: a second browser gets a code of its own.
     let shown = browser::paste("alice", &url);
+    let other = browser::paste("alice", &url);
+    assert_ne!(shown, other);
     assert_eq!(terminal.paste(&shown), 0, "{}", terminal.child.log());
-    // The code was redeemed; pasting it into another terminal gives nothing.
-    let redeemed = scene.lab.idp.inner().token_requests.len();
-    assert_eq!(redeemed, 1);
+    let redeemed = || scene.lab.idp.inner().token_requests.len();
+    assert_eq!(redeemed(), 1);
+    // Neither the used code nor the fresh one is any good to somebody else's terminal.
+    let dir = Dir::new();
+    let (mut thief, own) = Terminal::at(&dir, &scene.lab.ca, &laptop, &[]);
+    for (stolen, refusals) in [(&shown, 1), (&other, 2)] {
+        thief.type_line(stolen);
+        clock::until("the refusal", || {
+            assert!(thief.child.runs(), "{}", thief.child.log());
+            (thief.child.log().matches("does not fit").count() == refusals).then_some(())
+        });
+    }
+    assert_eq!(redeemed(), 1, "a stolen code was redeemed");
+    thief.type_line(&browser::paste("alice", &own));
+    assert_eq!(thief.child.wait(), 0, "{}", thief.child.log());
 }

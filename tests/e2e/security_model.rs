@@ -2,7 +2,7 @@
 //! the attack suite stands there.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jit_ssh_tests::process::asset;
 
@@ -17,15 +17,77 @@ fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
             }
         } else if name.ends_with(".rs") {
             let text = std::fs::read_to_string(&path).unwrap();
-            for line in text.lines() {
-                let line = line.trim().trim_start_matches("async ");
-                if let Some(rest) = line.strip_prefix("fn ") {
-                    let end = rest.find('(').unwrap_or(rest.len());
-                    found.insert(rest[..end].to_owned());
-                }
+            found.extend(tests_in(&text));
+        }
+    }
+}
+
+/// Names of the functions between whose attributes there is `#[test]` or a runtime's, and which
+/// nothing ignores.
+fn tests_in(text: &str) -> Vec<String> {
+    let (mut found, mut is_test) = (Vec::new(), false);
+    for line in text.lines().map(str::trim) {
+        if line == "#[test]" || line.starts_with("#[tokio::test") {
+            is_test = true;
+        } else if line.starts_with("#[ignore") {
+            is_test = false;
+        } else if let Some(rest) = line.trim_start_matches("async ").strip_prefix("fn ") {
+            let end = rest.find(['(', '<']).unwrap_or(rest.len());
+            if is_test {
+                found.push(rest[..end].to_owned());
+            }
+            is_test = false;
+        } else if !line.is_empty() && !line.starts_with(['#', '/']) {
+            is_test = false;
+        }
+    }
+    found
+}
+
+#[test]
+fn a_function_that_lost_its_attribute_is_no_test() {
+    let text = "#[test]\nfn a_b_c() {\n#[tokio::test(flavor = \"x\")]\nasync fn d_e_f() {}\n\
+                fn g_h_i() {}\n#[test]\n#[ignore = \"slow\"]\nfn j_k_l() {}\n";
+    assert_eq!(tests_in(text), ["a_b_c", "d_e_f"]);
+}
+
+/// Files with this ending below a folder.
+fn files_below(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, ending, found);
+        } else if path.to_string_lossy().ends_with(ending) {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_link_of_the_documentation_leads_to_a_file() {
+    let root = asset("..");
+    let mut pages = Vec::new();
+    for name in ["README.md", "CHANGELOG.md", "SECURITY.md"] {
+        pages.push(root.join(name));
+    }
+    files_below(&root.join("docs"), ".md", &mut pages);
+    let (mut links, mut dead) = (0, Vec::new());
+    for page in &pages {
+        let text = std::fs::read_to_string(page).unwrap();
+        for target in text.split("](").skip(1) {
+            let target = target.split([')', ' ']).next().unwrap();
+            let file = target.split('#').next().unwrap();
+            if file.is_empty() || file.contains("://") || file.starts_with("mailto:") {
+                continue;
+            }
+            links += 1;
+            if !page.parent().unwrap().join(file).exists() {
+                dead.push(format!("{}: {target}", page.display()));
             }
         }
     }
+    assert!(links > 20, "{links}");
+    assert!(dead.is_empty(), "{dead:#?}");
 }
 
 fn named() -> BTreeSet<String> {

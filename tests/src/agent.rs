@@ -32,15 +32,18 @@ impl Agent {
     }
 
     /// What `ssh-add -L` lists: one line a key, empty when there is none.
+    ///
+    /// # Panics
+    /// When the agent does not say which of the two.
     pub fn keys(&self) -> Vec<String> {
         let listed = Run::new("ssh-add")
             .arg("-L")
             .env("SSH_AUTH_SOCK", &self.socket)
             .go();
-        if listed.code == Some(0) {
-            listed.stdout.lines().map(str::to_owned).collect()
-        } else {
-            Vec::new()
+        match listed.code {
+            Some(0) => listed.stdout.lines().map(str::to_owned).collect(),
+            Some(1) if listed.all().contains("no identities") => Vec::new(),
+            _ => panic!("{listed}"),
         }
     }
 

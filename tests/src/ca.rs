@@ -89,6 +89,8 @@ pub struct Plan {
     pub profile: String,
     /// HTTPS with a certificate that the key set pins.
     pub tls: bool,
+    /// Where it listens, if something must know that first; a free port otherwise.
+    pub port: Option<u16>,
 }
 
 impl Default for Plan {
@@ -102,6 +104,7 @@ impl Default for Plan {
             sections: String::new(),
             profile: "standard".to_owned(),
             tls: false,
+            port: None,
         }
     }
 }
@@ -127,7 +130,7 @@ impl Ca {
     /// Makes the data folder with `jit-ssh-ca init` and writes configuration and policy.
     pub fn init(dir: &Dir, plan: Plan, issuers: &[String]) -> Self {
         let data = dir.join("ca");
-        let port = port::free();
+        let port = plan.port.unwrap_or_else(port::free);
         let scheme = if plan.tls { "https" } else { "http" };
         let url = format!("{scheme}://127.0.0.1:{port}");
         let passphrase_file = dir.join("passphrase");

@@ -17,6 +17,7 @@ pub struct Laptop<'a> {
     home: PathBuf,
     person: String,
     agent: Option<PathBuf>,
+    bus: Option<String>,
 }
 
 impl<'a> Laptop<'a> {
@@ -45,6 +46,7 @@ impl<'a> Laptop<'a> {
             home,
             person: person.to_owned(),
             agent: None,
+            bus: None,
         }
     }
 
@@ -55,6 +57,7 @@ impl<'a> Laptop<'a> {
             home: world.home().to_owned(),
             person: person.to_owned(),
             agent: None,
+            bus: None,
         }
     }
 
@@ -62,6 +65,13 @@ impl<'a> Laptop<'a> {
     #[must_use]
     pub fn with_agent(mut self, socket: &Path) -> Self {
         self.agent = Some(socket.to_owned());
+        self
+    }
+
+    /// With the session bus at this address: there is a keyring then.
+    #[must_use]
+    pub fn with_bus(mut self, address: &str) -> Self {
+        self.bus = Some(address.to_owned());
         self
     }
 
@@ -98,6 +108,9 @@ impl<'a> Laptop<'a> {
         }
         if let Some(socket) = &self.agent {
             run = run.env("SSH_AUTH_SOCK", socket);
+        }
+        if let Some(bus) = &self.bus {
+            run = run.env("DBUS_SESSION_BUS_ADDRESS", bus);
         }
         run
     }

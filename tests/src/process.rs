@@ -66,13 +66,17 @@ impl Output {
         self
     }
 
-    /// It failed.
+    /// It refused, with a code that programs of ours refuse with, or with ssh's 255: neither a
+    /// panic nor a signal is a refusal.
     ///
     /// # Panics
-    /// When it succeeded.
+    /// When it succeeded, or broke.
     #[track_caller]
     pub fn failed(self) -> Self {
-        assert_ne!(self.code, Some(0), "should have failed: {self}");
+        assert!(
+            matches!(self.code, Some(1..=5 | 255)) && !self.all().contains("panicked"),
+            "should have refused: {self}"
+        );
         self
     }
 
@@ -83,6 +87,7 @@ impl Output {
     #[track_caller]
     pub fn failed_with(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self}");
+        assert!(!self.all().contains("panicked"), "{self}");
         self
     }
 

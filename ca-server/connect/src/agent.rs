@@ -446,4 +446,60 @@ mod tests {
             assert!(matches!(agent.list(), Err(AgentError::Nonsense)));
         }
     }
+
+    /// Answers with the same bytes, whatever it is asked.
+    struct Canned(std::io::Cursor<Vec<u8>>);
+
+    impl Read for Canned {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Write for Canned {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.set_position(0);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn canned(bytes: Vec<u8>) -> Agent {
+        Agent {
+            stream: Box::new(Canned(std::io::Cursor::new(bytes))),
+            address: PathBuf::from("canned"),
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_answer_of_an_agent_is_read_without_a_panic(
+            kind: u8,
+            kinds in proptest::sample::select(vec![IDENTITIES_ANSWER, SIGN_RESPONSE, SUCCESS]),
+            bytes: Vec<u8>,
+        ) {
+            let key = PrivateKey::random(&mut OsRng, Algorithm::Ed25519).unwrap();
+            for kind in [kind, kinds] {
+                // Once as it comes, once in a frame, and once with a string inside of the frame.
+                let body = [&[kind], bytes.as_slice()].concat();
+                let (mut framed, mut inner) = (Vec::new(), vec![kind]);
+                put_string(&mut framed, &body);
+                put_string(&mut inner, &bytes);
+                let mut nested = Vec::new();
+                put_string(&mut nested, &inner);
+                for answer in [body, framed, nested] {
+                    let mut agent = canned(answer);
+                    let _ = agent.list();
+                    proptest::prop_assert!(agent.try_out(&mut OsRng).is_err());
+                    if let Ok(signature) = agent.sign(key.public_key(), "x", b"x") {
+                        let verified = key.public_key().verify("x", b"x", &signature);
+                        proptest::prop_assert!(verified.is_err());
+                    }
+                }
+            }
+        }
+    }
 }

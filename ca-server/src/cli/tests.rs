@@ -1,4 +1,4 @@
-//! The command line as people meet it: every `--help` and the errors that need no CA.
+//! The command line from inside; tests/cli/ has every `--help` and the errors as people meet them.
 
 use clap::CommandFactory as _;
 use jit_ssh_terminal::Captured;
@@ -10,32 +10,6 @@ pub(super) fn run_captured(arguments: &[&str]) -> (Result<(), Failure>, Captured
     let cli = Cli::try_parse_from([&["jit-ssh-ca"], arguments].concat()).unwrap();
     let (mut terminal, captured) = Terminal::captured(cli.global.json);
     (run(cli, &mut terminal), captured)
-}
-
-#[test]
-fn every_help_is_what_was_last_looked_at() {
-    let mut text = String::new();
-    collect(Cli::command(), "jit-ssh-ca", &mut text);
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/help.txt");
-    if std::env::var_os("UPDATE").is_some() {
-        init::folder::replace_file(path.as_ref(), text.as_bytes(), 0o644).unwrap();
-    }
-    let seen = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        text == seen,
-        "help.txt differs; look at it after UPDATE=1, then check it in"
-    );
-}
-
-fn collect(command: clap::Command, name: &str, text: &mut String) {
-    let mut command = command.bin_name(name).term_width(100);
-    text.push_str(&format!(
-        "$ {name} --help\n{}\n",
-        command.render_long_help()
-    ));
-    for child in command.get_subcommands() {
-        collect(child.clone(), &format!("{name} {}", child.get_name()), text);
-    }
 }
 
 #[test]

@@ -426,4 +426,24 @@ mod tests {
         let outcome = loopback.wait(&transaction, Duration::from_millis(50)).await;
         assert!(matches!(outcome, Err(OidcError::Timeout(_))));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_at_the_callback_are_judged_and_never_taken(bytes: Vec<u8>, text: String) {
+            let (transaction, host) = (transaction(true), "127.0.0.1:4711");
+            let bytes = String::from_utf8_lossy(&bytes).into_owned();
+            for junk in [&bytes, &text] {
+                let state = transaction.state();
+                for head in [
+                    junk.clone(),
+                    format!("GET {junk} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+                    format!("GET /callback?{junk} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+                    format!("GET /callback?code=C&state={state} HTTP/1.1\r\n{junk}\r\n\r\n"),
+                ] {
+                    let verdict = judge(&head, host, "/callback", &transaction);
+                    proptest::prop_assert!(!matches!(verdict, Verdict::Taken(_)), "{head:?}");
+                }
+            }
+        }
+    }
 }

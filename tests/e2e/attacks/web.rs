@@ -325,9 +325,22 @@ fn a87_one_address_cannot_take_all_connections() {
         .start();
     let wire = lab.wire();
     let held: Vec<TcpStream> = (0..100)
-        .filter_map(|_| TcpStream::connect(wire.address).ok())
+        .map(|_| TcpStream::connect(wire.address).unwrap())
         .collect();
-    // Those beyond the limit are closed; the CA lives, and takes callers again once there is room.
+    // Those beyond the limit are closed, and no others: an end of the stream is the CA's own.
+    let closed = |mut stream: &TcpStream| {
+        stream.set_nonblocking(true).unwrap();
+        match stream.read(&mut [0; 1]) {
+            Ok(read) => read == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    };
+    jit_ssh_tests::clock::until("the connections beyond the limit to be closed", || {
+        (held.iter().filter(|stream| closed(stream)).count() >= 80).then_some(())
+    });
+    let open = held.iter().filter(|stream| !closed(stream));
+    assert_eq!(open.count(), 20);
+    // The CA lives, and takes callers again once there is room.
     drop(held);
     jit_ssh_tests::clock::until("room for a caller", || {
         let mut stream = TcpStream::connect(wire.address).ok()?;
