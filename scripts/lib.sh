@@ -22,8 +22,41 @@ step() {
   say "   $((SECONDS - start)) s"
 }
 
+# Rust, and what linking and aws-lc's C sources need
+need_rust() {
+  need_packages gcc libc6-dev make
+  command -v cargo >/dev/null || fail "cargo is missing" \
+    "curl -sSf https://sh.rustup.rs | sh -s -- -y && . ~/.cargo/env, then run it again"
+}
+
+# Node 20 or newer with its npm, from wherever people have it; Debian's own where that is new enough
+need_node() {
+  local sudo=sudo offered major
+  [ "$(id -u)" -ne 0 ] || sudo=
+  local get="curl -fsSL https://deb.nodesource.com/setup_22.x | ${sudo:+$sudo -E }bash - && ${sudo:+$sudo }apt-get install -y nodejs"
+  if ! command -v node >/dev/null; then
+    offered=$(apt-cache policy nodejs 2>/dev/null | sed -n 's/ *Candidate: \([0-9]*\).*/\1/p')
+    [ "${offered:-0}" -ge 20 ] || fail "node is missing" "$get"
+    need_packages nodejs npm
+  fi
+  command -v npm >/dev/null || fail "npm is missing, which comes with $(command -v node)" "$get"
+  major=$(node -p 'process.versions.node.split(".")[0]')
+  [ "$major" -ge 20 ] || fail "node $(node --version) is too old for the OpenID provider" "$get"
+}
+
 npm_ci() {
   (cd "$1" && npm ci --no-audit --no-fund --silent && touch node_modules)
+}
+
+# npm's oidc-provider in tests/op, once for all that ask at the same time
+need_provider() {
+  local lock
+  exec {lock}<tests/op/package-lock.json
+  flock "$lock"
+  if [ ! -d tests/op/node_modules ] || [ tests/op/package-lock.json -nt tests/op/node_modules ]; then
+    step "an OpenID provider (npm oidc-provider)" npm_ci tests/op
+  fi
+  exec {lock}<&-
 }
 
 # Debian packages that are missing, installed without starting any service

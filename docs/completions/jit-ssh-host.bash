@@ -99,7 +99,7 @@ _jit__ssh__host() {
             return 0
             ;;
         jit__subcmd__ssh__subcmd__host__subcmd__install)
-            opts="-h --ca --fingerprint --ca-file --account --create-accounts --dry-run --no-reload --sshd-config --sshd --folder --json --help"
+            opts="-h --ca --fingerprint --ca-file --account --create-accounts --drop-other-cas --dry-run --no-reload --sshd-config --sshd --folder --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

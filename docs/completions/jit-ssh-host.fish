@@ -41,6 +41,7 @@ complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand install" -l ss
 complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand install" -l sshd -d 'The sshd program; found in the usual places by default' -r -F
 complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand install" -l folder -d 'Folder for the CA keys and principals files' -r -F
 complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand install" -l create-accounts -d 'Make accounts that do not exist yet, with a home folder and without a password'
+complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand install" -l drop-other-cas -d 'Do not keep keys of another CA that sshd trusted before for these accounts'
 complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand install" -l dry-run -d 'Show what would change, change nothing'
 complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand install" -l no-reload -d 'Do not tell a running sshd to read its configuration again'
 complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand install" -l json -d 'Print one line of JSON instead of text'
@@ -59,7 +60,7 @@ complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand print" -l ca-f
 complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand print" -l account -d 'Which roles open which account, as for `install`' -r
 complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand print" -l format -d 'For whom' -r -f -a "text\t'Each file behind its path'
 cloud-init\t'`write_files` of cloud-init'
-ansible\t'Tasks of an Ansible play'"
+ansible\t'An Ansible play, with its handler'"
 complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand print" -l folder -d 'Folder for the CA keys and principals files on the host' -r -F
 complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand print" -l json -d 'Print one line of JSON instead of text'
 complete -c jit-ssh-host -n "__fish_jit_ssh_host_using_subcommand print" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jit_ssh_terminal::Exit;
 
 /// Makes a stock sshd trust a jit-ssh CA.
 ///
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(
     name = "jit-ssh-host",
     version,
+    after_help = Exit::HELP,
     max_term_width = 100,
     disable_help_subcommand = true
 )]
@@ -41,7 +43,8 @@ Examples:
 
 Run again with other accounts, it changes what differs. The files are put down whole, checked with
 `sshd -t` and `sshd -T`, and taken back unless sshd sees what was meant. Keys of a CA that sshd
-trusted before are kept.")]
+trusted before are kept; --drop-other-cas drops them for the accounts that are named. The CA's identity
+key stays pinned until `uninstall`.")]
     Install(Install),
     /// Take the trust back: every file as it was before
     Uninstall(Uninstall),
@@ -113,6 +116,10 @@ pub(crate) struct Install {
     #[arg(long)]
     pub(crate) create_accounts: bool,
 
+    /// Do not keep keys of another CA that sshd trusted before for these accounts
+    #[arg(long)]
+    pub(crate) drop_other_cas: bool,
+
     /// Show what would change, change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -170,7 +177,7 @@ pub(crate) enum Format {
     Text,
     /// `write_files` of cloud-init
     CloudInit,
-    /// Tasks of an Ansible play
+    /// An Ansible play, with its handler
     Ansible,
 }
 

@@ -5,13 +5,16 @@ mod install;
 mod print;
 mod uninstall;
 
+use std::io::ErrorKind;
+
 use clap::CommandFactory as _;
 use jit_ssh_terminal::{Failure, Terminal};
 
 use crate::cli::{Cli, Command, Where};
+use crate::files::FilesError;
 use crate::install::{InstallError, Place};
 use crate::sshd::{self, Sshd};
-use crate::trust::{Admission, principals};
+use crate::trust::{Account, Admission, principals};
 
 /// Runs one command.
 pub(crate) fn run(command: Command, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -49,11 +52,36 @@ fn admissions(accounts: &[String]) -> Result<Vec<Admission>, Failure> {
         })
 }
 
-/// Only root may write where sshd reads, unless the files are somebody's own.
 fn explain(error: InstallError) -> Failure {
+    explain_after_making(error, &[])
+}
+
+/// What the host is like after a failure. Accounts that were made are not taken back, since somebody
+/// may be at work in one already: so they are named.
+fn left_as(restored: bool, made: &[Account]) -> String {
+    let names: Vec<&str> = made.iter().map(Account::as_str).collect();
+    let names = names.join(", ");
+    match (restored, made.is_empty()) {
+        (true, true) => "This host was not changed.".to_owned(),
+        (true, false) => {
+            format!("This host was not changed, but for the accounts that were made: {names}.")
+        }
+        (false, true) => "This host was changed, and could not be put back whole.".to_owned(),
+        (false, false) => format!(
+            "This host was changed, and could not be put back whole. Accounts that were made: {names}."
+        ),
+    }
+}
+
+/// Only root may write where sshd reads, unless the files are somebody's own.
+fn explain_after_making(error: InstallError, made: &[Account]) -> Failure {
     let next = match &error {
-        InstallError::Files(_) => {
-            "Run it as root (`sudo jit-ssh-host …`), and look at the path named above."
+        InstallError::Files(error) => files_next(error),
+        InstallError::NotRestored { .. } => {
+            "Put the files named above right by hand, then check `sshd -t` before sshd is restarted."
+        }
+        InstallError::OtherCa { .. } => {
+            "If that is meant: `jit-ssh-host uninstall` first, then install again."
         }
         InstallError::Sshd(_) => "Mend sshd's configuration first: `sshd -t` says what it refuses.",
         InstallError::Keys(_) => "Mend the file that is named, or ask whoever runs the CA.",
@@ -67,7 +95,7 @@ fn explain(error: InstallError) -> Failure {
         }
         InstallError::Foreign(_) => "Move that file away, or choose another folder with --folder.",
         InstallError::NotInForce { .. } => {
-            "Everything is as it was before. Look for an earlier line or a Match block that sets it: \
+            "Look for an earlier line or a Match block that sets it: \
              `sshd -T -C user=ACCOUNT` shows what holds."
         }
         InstallError::NotInstalled(_) => {
@@ -78,7 +106,57 @@ fn explain(error: InstallError) -> Failure {
             "Look at it; `jit-ssh-host uninstall --force` removes it all the same."
         }
     };
-    Failure::failed("This host was not changed.")
+    Failure::failed(left_as(error.is_restored(), made))
         .why(error)
         .next(next)
+}
+
+fn files_next(error: &FilesError) -> &'static str {
+    match error {
+        FilesError::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            "Run it as root: `sudo jit-ssh-host …`."
+        }
+        FilesError::Io { .. } => "Look at the path named above.",
+        FilesError::NotText(_) => "Look for a comment in an old encoding, and write it in UTF-8.",
+        FilesError::NotAFile(_) => {
+            "Put a regular file there, or move it away; where sshd's main file is a link, name what it \
+             points to with --sshd-config."
+        }
+        FilesError::StrangersLink(_) => {
+            "Whose link it is decides what sshd trusts: put root's own link or a regular file there."
+        }
+        FilesError::NotRestored { .. } => {
+            "Put the files named above right by hand, then check `sshd -t` before sshd is restarted."
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_was_changed_is_not_said_to_be_unchanged() {
+        let made: Vec<Account> = vec!["observer".parse().unwrap()];
+        let refused = || InstallError::Changed("/etc/ssh/jit-ssh/user_ca.pub".into());
+        let what = |error, made: &[Account]| explain_after_making(error, made).what().to_owned();
+        assert_eq!(what(refused(), &[]), "This host was not changed.");
+        assert!(what(refused(), &made).contains("but for the accounts that were made: observer"));
+        let restore = || FilesError::NotAFile("/etc/ssh/sshd_config".into());
+        let twice = InstallError::NotRestored {
+            error: Box::new(refused()),
+            restore: restore(),
+        };
+        let failure = explain_after_making(twice, &made);
+        assert!(failure.what().contains("could not be put back whole"));
+        assert!(failure.what().contains("observer"));
+        let why = failure.cause().unwrap();
+        let order = (why.find("user_ca.pub"), why.find("sshd_config"));
+        assert!(order.0.is_some() && order.0 < order.1, "both errors: {why}");
+        let half = FilesError::NotRestored {
+            error: Box::new(restore()),
+            restore: Box::new(restore()),
+        };
+        assert!(what(half.into(), &[]).contains("could not be put back whole"));
+    }
 }

@@ -8,7 +8,9 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 /// One file as it shall be; `None` removes it.
@@ -22,7 +24,7 @@ pub(crate) struct Change {
     pub(crate) after: Option<String>,
 }
 
-/// Why a set of files could not be put down. The old state stands again.
+/// Why a set of files could not be put down. The old state stands again, but for `NotRestored`.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FilesError {
     /// An operation of the file system.
@@ -38,6 +40,20 @@ pub(crate) enum FilesError {
     /// A symbolic link or folder where a file belongs.
     #[error("{0} is not a regular file")]
     NotAFile(PathBuf),
+    /// Bytes that a text cannot hold.
+    #[error("{0} is not UTF-8 text, and would not survive being written again")]
+    NotText(PathBuf),
+    /// A symbolic link that somebody else can point elsewhere.
+    #[error("{0} is a symbolic link that does not belong to root")]
+    StrangersLink(PathBuf),
+    /// A set failed half way, and what was done of it could not be taken back.
+    #[error("{error}; and then, putting back the old files: {restore}")]
+    NotRestored {
+        /// What failed first.
+        error: Box<FilesError>,
+        /// What failed then.
+        restore: Box<FilesError>,
+    },
 }
 
 impl Change {
@@ -66,6 +82,29 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, FilesError> {
         Err(source) => return Err(io_error("read", path, source)),
     }
     let bytes = fs::read(path).map_err(|source| io_error("read", path, source))?;
+    let text = String::from_utf8(bytes).map_err(|_| FilesError::NotText(path.to_owned()))?;
+    Ok(Some(text))
+}
+
+/// Reads a file of somebody else as sshd does, through a link too: only for reading, and only where
+/// the link is root's (or our own, without root). `None` where there is none.
+pub(crate) fn read_through_link(path: &Path) -> Result<Option<String>, FilesError> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_symlink() => {
+            let owner = meta.uid();
+            if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+                return Err(FilesError::StrangersLink(path.to_owned()));
+            }
+        }
+        _ => {}
+    }
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_file() => {}
+        Ok(_) => return Err(FilesError::NotAFile(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(io_error("read", path, source)),
+    }
+    let bytes = fs::read(path).map_err(|source| io_error("read", path, source))?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
@@ -75,24 +114,31 @@ pub(crate) fn apply(changes: &[Change]) -> Result<(), FilesError> {
         // Dying between two changes leaves files that each are whole; sshd's line comes last, so
         // it never names a file that is not there yet. The next install puts down the rest.
         if let Err(error) = put(change) {
-            let _ = take_back(changes.get(..done).unwrap_or_default());
-            return Err(error);
+            return Err(match take_back(changes.get(..done).unwrap_or_default()) {
+                Ok(()) => error,
+                Err(restore) => FilesError::NotRestored {
+                    error: Box::new(error),
+                    restore: Box::new(restore),
+                },
+            });
         }
     }
     Ok(())
 }
 
-/// Restores what was there before, in the opposite order.
+/// Restores what was there before, in the opposite order, and all that can be: the first failure is
+/// told at the end.
 pub(crate) fn take_back(changes: &[Change]) -> Result<(), FilesError> {
+    let mut result = Ok(());
     for change in changes.iter().rev() {
         let back = Change {
             path: change.path.clone(),
             before: change.after.clone(),
             after: change.before.clone(),
         };
-        put(&back)?;
+        result = result.and(put(&back));
     }
-    Ok(())
+    result
 }
 
 fn put(change: &Change) -> Result<(), FilesError> {
@@ -211,6 +257,59 @@ mod tests {
         let error = Change::plan(link, Some("evil\n".into())).unwrap_err();
         assert!(matches!(error, FilesError::NotAFile(_)));
         assert_eq!(read(&target).unwrap().as_deref(), Some("secret\n"));
+    }
+
+    #[test]
+    fn a_restore_that_fails_too_is_told_and_the_rest_is_restored() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        apply(&[
+            change(one.clone(), Some("1")),
+            change(two.clone(), Some("2")),
+        ])
+        .unwrap();
+        // Where `two` would be written again, a folder stands in the way.
+        fs::create_dir_all(folder.path().join(".two.jit-ssh-new")).unwrap();
+        let changes = [
+            change(one.clone(), Some("new")),
+            change(two.clone(), None),
+            Change {
+                path: one.join("below-a-file"),
+                before: None,
+                after: Some("x".into()),
+            },
+        ];
+        let error = apply(&changes).unwrap_err();
+        assert!(matches!(error, FilesError::NotRestored { .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.find("below-a-file") < said.find("write "), "{said}");
+        assert_eq!(read(&one).unwrap().as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn a_file_that_would_not_survive_being_written_again_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sshd_config");
+        write_whole(&path, b"# caf\xe9\nPort 22\n").unwrap();
+        let error = Change::plan(path, None).unwrap_err();
+        assert!(matches!(error, FilesError::NotText(_)), "{error}");
+    }
+
+    #[test]
+    fn a_link_is_followed_for_reading_only_where_it_is_roots_or_ones_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let (link, target) = (folder.path().join("link"), folder.path().join("keys"));
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert_eq!(read_through_link(&link).unwrap(), None);
+        write_whole(&target, b"keys\n").unwrap();
+        assert_eq!(read_through_link(&link).unwrap().as_deref(), Some("keys\n"));
+        assert!(matches!(read(&link), Err(FilesError::NotAFile(_))));
+        // Only root can give a link away.
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::lchown(&link, Some(12345), None).unwrap();
+            let error = read_through_link(&link).unwrap_err();
+            assert!(matches!(error, FilesError::StrangersLink(_)), "{error}");
+        }
     }
 
     #[test]

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jit_ssh_api::key_set::{KeySet, State};
+use jit_ssh_connect::KnownCa;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use ssh_key::Fingerprint;
 
 use crate::files::{self, Change, FilesError};
 use crate::sshd::{self, Sshd, SshdError};
@@ -29,12 +31,19 @@ pub(crate) struct Place {
 /// What the CA said, verified against the pinned identity key.
 #[derive(Clone, Debug)]
 pub(crate) struct Trusted {
-    /// URL of the CA.
-    pub(crate) url: String,
-    /// `SHA256:…` of its identity key.
-    pub(crate) fingerprint: String,
+    /// What the host keeps of the CA: the pin, and how new the key set is.
+    pub(crate) known: KnownCa,
     /// Its keys.
     pub(crate) keys: KeySet,
+}
+
+/// What happens to keys of a CA that sshd trusted before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OtherCas {
+    /// They go on, also for the accounts that are opened.
+    Keep,
+    /// The accounts that are opened trust them no more.
+    Drop,
 }
 
 /// Everything that an install would change, in the order in which it is put down.
@@ -51,16 +60,15 @@ pub(crate) struct Plan {
 /// What was installed, kept beside it: for `uninstall`, `doctor` and the next `install`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
-    /// URL of the CA.
-    pub(crate) ca: String,
-    /// The CA's name.
-    pub(crate) name: String,
-    /// `SHA256:…` of the CA's identity key.
-    pub(crate) fingerprint: String,
+    /// The CA: its pin, and the newest key set that this host has seen.
+    pub(crate) ca: KnownCa,
     /// Each account with what opens it.
     pub(crate) accounts: BTreeMap<String, Vec<String>>,
     /// Another CA was trusted before and goes on.
     pub(crate) merged: bool,
+    /// Its keys that these accounts go on trusting: recorded, for once our own file is in force,
+    /// nothing else says any more which of the keys in it were there before us.
+    pub(crate) kept: Vec<String>,
     /// Every file that was put down.
     pub(crate) files: Vec<Installed>,
 }
@@ -129,6 +137,35 @@ pub(crate) enum InstallError {
     /// Somebody changed a file since.
     #[error("{} was changed after jit-ssh-host wrote it", .0.display())]
     Changed(PathBuf),
+    /// The host trusts another CA of jit-ssh by now.
+    #[error("this host trusts {url} by its identity key {pinned}, not by {asked}")]
+    OtherCa {
+        /// Where that one is.
+        url: String,
+        /// `SHA256:…` of its identity key.
+        pinned: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// sshd did not take the new state, and the old one could not be put back whole.
+    #[error("{error}; and then, putting back the old files: {restore}")]
+    NotRestored {
+        /// Why the old state was wanted back.
+        error: Box<InstallError>,
+        /// Why it is not there.
+        restore: FilesError,
+    },
+}
+
+impl InstallError {
+    /// Whether the host is as it was before.
+    pub(crate) fn is_restored(&self) -> bool {
+        match self {
+            InstallError::Files(error) => !matches!(error, FilesError::NotRestored { .. }),
+            InstallError::NotRestored { .. } => false,
+            _ => true,
+        }
+    }
 }
 
 impl Place {
@@ -167,11 +204,32 @@ impl Place {
     }
 }
 
+impl Manifest {
+    /// The pin holds until the host is uninstalled: another identity key is another CA, and whoever
+    /// can make an operator paste a fingerprint must not replace this one by the way.
+    pub(crate) fn same_ca(&self, fingerprint: &str) -> Result<(), InstallError> {
+        let asked = fingerprint.trim();
+        let asked = asked.parse().map_or_else(
+            |_| asked.to_owned(),
+            |parsed: Fingerprint| parsed.to_string(),
+        );
+        if asked == self.ca.fingerprint {
+            return Ok(());
+        }
+        Err(InstallError::OtherCa {
+            url: self.ca.url.clone(),
+            pinned: self.ca.fingerprint.clone(),
+            asked,
+        })
+    }
+}
+
 /// Works out every file. Reads the host, changes nothing.
 pub(crate) fn plan(
     place: &Place,
     trusted: &Trusted,
     admissions: &[Admission],
+    others: OtherCas,
 ) -> Result<Plan, InstallError> {
     let version = place.sshd.version()?;
     if version < sshd::OLDEST {
@@ -183,7 +241,17 @@ pub(crate) fn plan(
     let mut notes = Vec::new();
 
     let mut keys = CaKeys::from_key_set(&trusted.keys)?;
-    let merged = merge_earlier_trust(place, admissions, earlier.as_ref(), &mut keys, &mut notes)?;
+    let before = earlier_trust(place, admissions)?;
+    let merged = match others {
+        OtherCas::Keep => {
+            let earlier = earlier.as_ref();
+            keep_earlier_trust(&before, earlier, &mut keys, &mut notes)?;
+            !before.is_empty() || earlier.is_some_and(|manifest| manifest.merged)
+        }
+        // Who trusts another CA for everybody else goes on doing so.
+        OtherCas::Drop => !before.is_empty(),
+    };
+    let kept = keys.kept()?;
     let scope = if merged {
         Scope::Accounts(
             admissions
@@ -200,9 +268,10 @@ pub(crate) fn plan(
     let mut wanted = vec![(place.ca_keys(), keys.render(&trusted.keys.name)?)];
     for admission in admissions {
         let path = place.principals().join(admission.account.as_str());
-        wanted.push((path, admission.render(merged)));
+        wanted.push((path, admission.render(!kept.is_empty())));
     }
-    match sshd::drop_in_folder(&main_path, &main) {
+    // An `Include` right below our block counts: the block would go.
+    match sshd::drop_in_folder(&main_path, &sshd_lines::without_block(&main)) {
         Some(folder) => wanted.push((folder.join(DROP_IN), lines)),
         None => {
             notes.push(format!(
@@ -212,7 +281,24 @@ pub(crate) fn plan(
             wanted.push((main_path.clone(), sshd_lines::with_block(&main, &lines)));
         }
     }
-    let changes = to_changes(place, trusted, admissions, earlier.as_ref(), merged, wanted)?;
+    let manifest = Manifest {
+        ca: trusted.known.clone(),
+        accounts: admissions
+            .iter()
+            .map(|admission| {
+                let principals = admission
+                    .principals
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
+                (admission.account.to_string(), principals)
+            })
+            .collect(),
+        merged,
+        kept,
+        files: Vec::new(),
+    };
+    let changes = to_changes(place, manifest, earlier.as_ref(), wanted)?;
     Ok(Plan {
         changes,
         notes,
@@ -223,19 +309,20 @@ pub(crate) fn plan(
 /// Name of the drop-in: sorts before every other, for sshd takes the first value it reads.
 pub(crate) const DROP_IN: &str = "00-jit-ssh.conf";
 
-/// Looks at what sshd trusted before us. CA keys without a principals file are merged; a mapping of
+/// A `TrustedUserCAKeys` file of somebody else that is in force; no text where it is missing.
+#[derive(Debug)]
+struct Earlier {
+    path: PathBuf,
+    text: Option<String>,
+}
+
+/// Looks at what sshd trusts besides us, for the accounts and for everybody else. A mapping of
 /// principals that somebody else keeps is not ours to copy, since a copy would never hear of a
 /// principal that is taken out of it.
-fn merge_earlier_trust(
-    place: &Place,
-    admissions: &[Admission],
-    earlier: Option<&Manifest>,
-    keys: &mut CaKeys,
-    notes: &mut Vec<String>,
-) -> Result<bool, InstallError> {
+fn earlier_trust(place: &Place, admissions: &[Admission]) -> Result<Vec<Earlier>, InstallError> {
     let ours_keys = place.ca_keys();
     let ours_pattern = place.principals_pattern();
-    let mut merged = earlier.is_some_and(|manifest| manifest.merged);
+    let mut found: Vec<Earlier> = Vec::new();
     let accounts = admissions.iter().map(|admission| Some(&admission.account));
     for account in accounts.chain([None]) {
         let effective = place.sshd.effective(account)?;
@@ -246,43 +333,67 @@ fn merge_earlier_trust(
                 return Err(InstallError::Principals { account, by });
             }
         }
-        let Some(path) = effective.file("trustedusercakeys") else {
+        let Some(path) = effective.file("trustedusercakeys").map(Path::new) else {
             continue;
         };
-        if Path::new(path) == ours_keys {
-            continue;
-        }
-        let text = files::read(Path::new(path))?.unwrap_or_default();
-        keys.keep(path, &text)?;
-        if !merged {
-            notes.push(format!(
-                "{path} is trusted already: its keys are kept, also for the accounts named here"
-            ));
-        }
-        merged = true;
-    }
-    if merged && keys.kept() == 0 {
-        // A re-run sees only our own file for our accounts: what was kept is in there.
-        if let Some(text) = files::read(&ours_keys)? {
-            keys.keep(&ours_keys.to_string_lossy(), &text)?;
+        if path != ours_keys && !found.iter().any(|earlier| earlier.path == path) {
+            found.push(Earlier {
+                path: path.to_owned(),
+                text: files::read_through_link(path)?,
+            });
         }
     }
-    Ok(merged)
+    Ok(found)
+}
+
+/// Keeps the keys of CAs that sshd trusted before us. A file that is there says itself what is to be
+/// kept, today; where none is, it is what an earlier install recorded, and never what our own file
+/// happens to hold: a key of the CA that was retired since is not one that was there before.
+fn keep_earlier_trust(
+    before: &[Earlier],
+    manifest: Option<&Manifest>,
+    keys: &mut CaKeys,
+    notes: &mut Vec<String>,
+) -> Result<(), InstallError> {
+    let recorded = manifest.map_or(&[][..], |manifest| &manifest.kept);
+    for Earlier { path, text } in before {
+        let path = path.display();
+        match text {
+            Some(text) => {
+                keys.keep(&path.to_string(), text)?;
+                if manifest.is_none_or(|manifest| !manifest.merged) {
+                    notes.push(format!(
+                        "{path} is trusted already: its keys are kept, also for the accounts named here"
+                    ));
+                }
+            }
+            None => notes.push(format!(
+                "sshd is told to trust the CA keys in {path}, which is missing: there is nothing to keep of it"
+            )),
+        }
+    }
+    if before.iter().all(|earlier| earlier.text.is_none()) {
+        keys.keep("install.json", &recorded.join("\n"))?;
+    }
+    let kept = keys.kept()?;
+    if !recorded.is_empty() && !kept.is_empty() {
+        notes.push(format!(
+            "{} key(s) of CAs that this host trusted before are kept: --drop-other-cas drops them",
+            kept.len()
+        ));
+    }
+    Ok(())
 }
 
 fn to_changes(
     place: &Place,
-    trusted: &Trusted,
-    admissions: &[Admission],
+    mut manifest: Manifest,
     earlier: Option<&Manifest>,
-    merged: bool,
     wanted: Vec<(PathBuf, String)>,
 ) -> Result<Vec<Change>, InstallError> {
+    let earlier = earlier.map_or(&[][..], |manifest| &manifest.files);
     let first_before = |path: &Path| {
-        let files = earlier
-            .map(|manifest| manifest.files.as_slice())
-            .unwrap_or_default();
-        files
+        earlier
             .iter()
             .find(|file| file.path == path)
             .map(|file| file.before.clone())
@@ -311,34 +422,20 @@ fn to_changes(
         });
         changes.push(change);
     }
-    // Accounts that are no longer named lose their file.
-    for file in earlier
-        .map(|manifest| manifest.files.as_slice())
-        .unwrap_or_default()
-    {
-        let gone = !installed.iter().any(|kept| kept.path == file.path);
-        if gone && file.path.starts_with(place.principals()) {
-            changes.push(Change::plan(file.path.clone(), None)?);
+    // What an earlier install put down and this one does not: accounts that are no longer named lose
+    // their file, and when sshd's lines have moved, they leave the place where they were.
+    let is_wanted = |path: &Path| installed.iter().any(|file: &Installed| file.path == path);
+    for file in earlier {
+        if file.path != place.sshd.config() && !is_wanted(&file.path) {
+            changes.push(Change::plan(file.path.clone(), file.before.clone())?);
         }
     }
-    let manifest = Manifest {
-        ca: trusted.url.clone(),
-        name: trusted.keys.name.clone(),
-        fingerprint: trusted.fingerprint.clone(),
-        accounts: admissions
-            .iter()
-            .map(|admission| {
-                let principals = admission
-                    .principals
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect();
-                (admission.account.to_string(), principals)
-            })
-            .collect(),
-        merged,
-        files: installed,
-    };
+    if !is_wanted(place.sshd.config()) {
+        let mut main = Change::plan(place.sshd.config().to_owned(), None)?;
+        main.after = main.before.as_deref().map(sshd_lines::without_block);
+        changes.push(main);
+    }
+    manifest.files = installed;
     let mut text =
         serde_json::to_string_pretty(&manifest).map_err(|error| InstallError::Manifest {
             path: place.manifest(),
@@ -369,10 +466,20 @@ pub(crate) fn put_down(
         });
     if let Err(error) = in_force {
         // sshd was not told anything yet: what runs still has the old configuration.
-        files::take_back(&plan.changes)?;
-        return Err(error);
+        return Err(restored(error, &plan.changes));
     }
     Ok(())
+}
+
+/// Takes the changes back because of an error, which stays the first that is said.
+fn restored(error: InstallError, changes: &[Change]) -> InstallError {
+    match files::take_back(changes) {
+        Ok(()) => error,
+        Err(restore) => InstallError::NotRestored {
+            error: Box::new(error),
+            restore,
+        },
+    }
 }
 
 /// What sshd must say for an account to be open to its roles.
@@ -424,8 +531,7 @@ pub(crate) fn plan_removal(place: &Place, force: bool) -> Result<Vec<Change>, In
 pub(crate) fn remove(place: &Place, changes: &[Change]) -> Result<(), InstallError> {
     files::apply(changes)?;
     if let Err(error) = place.sshd.test() {
-        files::take_back(changes)?;
-        return Err(error.into());
+        return Err(restored(error.into(), changes));
     }
     for folder in [place.principals(), place.folder.clone()] {
         // Only where nothing else lies in it.

@@ -95,7 +95,10 @@ impl Sshd {
     pub(crate) fn effective(&self, account: Option<&Account>) -> Result<Effective, SshdError> {
         let config = self.config.to_string_lossy();
         let user = account.map_or("jit-ssh-nobody", Account::as_str);
-        let connection = format!("user={user},host=localhost,addr=127.0.0.1");
+        // All that a `Match` line can ask of a connection: sshd refuses to answer where one asks for
+        // what is not given here, and every version that we take knows these.
+        let connection =
+            format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22,rdomain=");
         let output = self.run(&["-T", "-f", &config, "-C", &connection])?;
         Ok(Effective::parse(&checked(&output)?))
     }
@@ -242,6 +245,8 @@ fn reload_by_systemd() -> Result<Reload, SshdError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -288,5 +293,23 @@ mod tests {
             None
         );
         assert_eq!(folder("Port 22\n"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_sshd_could_say_panics(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            words in "(OpenSSH_|[iI]nclude |[0-9]{0,12}|[./ #=\n\t\"*]|\\PC){0,20}",
+        ) {
+            for text in [String::from_utf8_lossy(&bytes).into_owned(), words] {
+                let _ = parse_version(&text);
+                let _ = drop_in_folder(Path::new("/etc/ssh/sshd_config"), &text);
+                let _ = drop_in_folder(Path::new("/"), &text);
+                let effective = Effective::parse(&text);
+                for key in effective.0.keys() {
+                    let _ = (effective.first(key), effective.file(key), effective.words(key));
+                }
+            }
+        }
     }
 }

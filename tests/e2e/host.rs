@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use jit_ssh_tests::clock;
+use jit_ssh_tests::dir::Dir;
 use jit_ssh_tests::keygen;
 use jit_ssh_tests::lab::Lab;
 use jit_ssh_tests::port;
@@ -168,6 +169,94 @@ impl Machine {
         (keygen::public(&ca), key)
     }
 
+    /// What trusts the other CA, as a company's own drop-in does: the file of its key.
+    fn trust_other(&self, other: &str) -> PathBuf {
+        let trusted = self.folder.join("corp-ca.pub");
+        fs::write(&trusted, format!("{other}\n")).unwrap();
+        self.drop_in(
+            "50-corp.conf",
+            &format!("TrustedUserCAKeys {}\n", trusted.display()),
+        );
+        trusted
+    }
+
+    /// Keys that sshd trusts for our accounts, without comments.
+    fn trusted_keys(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.folder.join("jit-ssh/user_ca.pub")).unwrap();
+        text.lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
+            .collect()
+    }
+
+    fn manifest(&self) -> PathBuf {
+        self.folder.join("jit-ssh/install.json")
+    }
+
+    /// Writes into `install.json` what `change` makes of it.
+    fn change_manifest(&self, change: impl FnOnce(&mut serde_json::Value)) {
+        let text = fs::read_to_string(self.manifest()).unwrap();
+        let mut manifest = serde_json::from_str(&text).unwrap();
+        change(&mut manifest);
+        fs::write(self.manifest(), manifest.to_string()).unwrap();
+    }
+
+    /// The CA has another user CA key, and the one before has this state or is gone from the set.
+    /// Gives the public key before.
+    fn rotate(&mut self, state: Option<&str>) -> String {
+        let ca = &mut self.lab.ca;
+        ca.stop();
+        let (keys, passphrase) = (ca.data.join("keys"), ca.passphrase());
+        let user_ca = keys.join("user-ca");
+        let public = |path: &Path| {
+            let text = fs::read_to_string(path.with_extension("pub")).unwrap();
+            text.split(' ').take(2).collect::<Vec<_>>().join(" ")
+        };
+        let old = public(&user_ca).trim().to_owned();
+        fs::remove_file(&user_ca).unwrap();
+        Run::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-C", "", "-N", &passphrase, "-f"])
+            .arg(&user_ca)
+            .go()
+            .ok();
+        let new = public(&user_ca).trim().to_owned();
+
+        let signed = fs::read_to_string(ca.data.join("key-set.json")).unwrap();
+        let signed: serde_json::Value = serde_json::from_str(&signed).unwrap();
+        let mut set: serde_json::Value =
+            serde_json::from_str(signed["document"].as_str().unwrap()).unwrap();
+        set["number"] = (set["number"].as_u64().unwrap() + 1).into();
+        let list = set["keys"].as_array_mut().unwrap();
+        let before = list.iter().position(|key| key["public_key"] == old[..]);
+        match state {
+            Some(state) => list[before.unwrap()]["state"] = state.into(),
+            None => drop(list.remove(before.unwrap())),
+        }
+        list.push(serde_json::json!({
+            "purpose": "user-ca", "state": "active", "public_key": new,
+        }));
+        // As where the identity key is elsewhere: the document waits beside the set to be signed.
+        let (identity, document) = (
+            self.lab.dir.join("identity"),
+            ca.data.join("key-set.json.tosign"),
+        );
+        fs::copy(keys.join("identity"), &identity).unwrap();
+        Run::new("ssh-keygen")
+            .args(["-q", "-p", "-P", &passphrase, "-N", "", "-f"])
+            .arg(&identity)
+            .go()
+            .ok();
+        fs::write(&document, set.to_string()).unwrap();
+        Run::new("ssh-keygen")
+            .args(["-q", "-Y", "sign", "-n", "jit-ssh-key-set@v1", "-f"])
+            .arg(&identity)
+            .arg(&document)
+            .go()
+            .ok();
+        ca.serve();
+        old
+    }
+
     /// Every file below the machine's folder with its text.
     fn files(&self) -> Vec<(PathBuf, String)> {
         let mut found = Vec::new();
@@ -293,12 +382,7 @@ fn a_ca_with_another_identity_key_is_refused_and_nothing_is_written() {
 fn a_ca_that_was_trusted_before_goes_on_for_everybody() {
     let mut machine = machine!(Machine::new());
     let (other, old_key) = machine.other_ca("observer,admin");
-    let trusted = machine.folder.join("corp-ca.pub");
-    fs::write(&trusted, format!("{other}\n")).unwrap();
-    machine.drop_in(
-        "50-corp.conf",
-        &format!("TrustedUserCAKeys {}\n", trusted.display()),
-    );
+    machine.trust_other(&other);
     let said = machine.install(&[]).ok();
     assert!(
         said.stdout.contains("corp-ca.pub is trusted already"),
@@ -321,6 +405,141 @@ fn a_ca_that_was_trusted_before_goes_on_for_everybody() {
     // Run again, what was kept is still kept.
     machine.install(&[]).ok();
     assert_ne!(machine.enter("observer", &old_key), Entry::Refused);
+}
+
+#[test]
+fn a_retired_or_compromised_key_of_the_ca_does_not_stay_as_one_that_was_there_before() {
+    let mut machine = machine!(Machine::new());
+    let (other, _) = machine.other_ca("observer");
+    let trusted = machine.trust_other(&other);
+    let other = other.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    machine.install(&[]).ok();
+    fs::remove_file(&trusted).unwrap();
+    for state in [None, Some("retiring"), Some("compromised")] {
+        let old = machine.rotate(state);
+        let said = machine.install(&[]).ok();
+        assert!(said.stdout.contains("is missing"), "{said}");
+        assert!(said.stdout.contains("--drop-other-cas"), "{said}");
+        let keys = machine.trusted_keys();
+        assert_eq!(keys.contains(&old), state == Some("retiring"), "{keys:?}");
+        assert!(keys.contains(&other), "what was recorded is kept: {keys:?}");
+    }
+    assert_eq!(machine.trusted_keys().len(), 3, "active, retiring, kept");
+    machine.host(&["doctor"]).ok();
+
+    machine.install(&["--drop-other-cas"]).ok();
+    assert!(!machine.trusted_keys().contains(&other));
+    machine.install(&[]).ok();
+    assert!(!machine.trusted_keys().contains(&other), "it came back");
+}
+
+#[test]
+fn a_key_that_left_the_other_cas_file_is_not_kept_for_ever() {
+    let machine = machine!(Machine::new());
+    let (other, _) = machine.other_ca("observer");
+    let trusted = machine.trust_other(&other);
+    machine.install(&[]).ok();
+    assert_eq!(machine.trusted_keys().len(), 2);
+    fs::write(&trusted, "# none any more\n").unwrap();
+    machine.install(&[]).ok();
+    assert_eq!(machine.trusted_keys().len(), 1);
+}
+
+#[test]
+fn dropping_the_other_ca_closes_it_for_our_accounts_and_for_nobody_else() {
+    let mut machine = machine!(Machine::new());
+    let (other, old_key) = machine.other_ca("observer,admin");
+    machine.trust_other(&other);
+    machine.install(&["--drop-other-cas"]).ok();
+    machine.start();
+    let key = machine.certified();
+    assert_ne!(machine.enter("observer", &key), Entry::Refused);
+    assert_eq!(machine.enter("observer", &old_key), Entry::Refused);
+    assert_ne!(machine.enter("admin", &old_key), Entry::Refused);
+}
+
+#[test]
+fn an_older_key_set_than_this_host_has_seen_is_refused() {
+    let mut machine = machine!(Machine::new());
+    let data = machine.lab.ca.data.clone();
+    let paths = ["key-set.json", "keys/user-ca", "keys/user-ca.pub"].map(|name| data.join(name));
+    let stolen = paths.clone().map(|path| fs::read(path).unwrap());
+    machine.rotate(Some("compromised"));
+    machine.install(&[]).ok();
+    let before = machine.files();
+    // Whoever has the key that was stolen shows the set in which it was good.
+    machine.lab.ca.stop();
+    for (path, bytes) in paths.iter().zip(stolen) {
+        fs::write(path, bytes).unwrap();
+    }
+    machine.lab.ca.serve();
+    let said = machine.install(&[]).failed();
+    assert!(said.stderr.contains("older key set"), "{said}");
+    assert_eq!(machine.files(), before);
+    let said = machine.host(&["doctor"]).failed();
+    assert!(said.stdout.contains("older key set"), "{said}");
+}
+
+#[test]
+fn another_identity_key_does_not_replace_the_pin_by_the_way() {
+    let machine = machine!(Machine::new());
+    machine.install(&[]).ok();
+    let before = machine.files();
+    let other = Lab::start();
+    let fingerprint = other.ca.fingerprint();
+    let to_other = |machine: &Machine| {
+        machine.host(&[
+            "install",
+            "--ca",
+            &other.ca.url,
+            "--fingerprint",
+            &fingerprint,
+            "--account",
+            "observer=production-observer",
+        ])
+    };
+    let said = to_other(&machine).failed();
+    assert!(
+        said.stderr.contains(&machine.lab.ca.fingerprint()),
+        "{said}"
+    );
+    assert!(said.stderr.contains("jit-ssh-host uninstall"), "{said}");
+    assert_eq!(machine.files(), before);
+    machine.host(&["uninstall"]).ok();
+    to_other(&machine).ok();
+}
+
+#[test]
+fn a_file_of_keys_that_is_missing_is_said_to_be_missing_and_a_link_is_followed() {
+    let machine = machine!(Machine::new());
+    let (other, _) = machine.other_ca("observer");
+    let trusted = machine.trust_other(&other);
+    let real = machine.folder.join("real.pub");
+    fs::rename(&trusted, &real).unwrap();
+    let said = machine.install(&["--dry-run"]).ok();
+    assert!(
+        said.stdout.contains("corp-ca.pub, which is missing"),
+        "{said}"
+    );
+    assert!(!said.stdout.contains("its keys are kept"), "{said}");
+    std::os::unix::fs::symlink(&real, &trusted).unwrap();
+    let said = machine.install(&[]).ok();
+    assert!(said.stdout.contains("its keys are kept"), "{said}");
+    assert_eq!(machine.trusted_keys().len(), 2);
+}
+
+#[test]
+fn match_blocks_that_ask_for_anything_of_a_connection_do_not_keep_us_out() {
+    let machine = machine!(Machine::new());
+    machine.drop_in(
+        "50-match.conf",
+        "Match LocalPort 2222\n    X11Forwarding no\nMatch LocalAddress 192.0.2.1\n    X11Forwarding no\n\
+         Match RDomain mgmt\n    X11Forwarding no\nMatch Host a.example.com Address 192.0.2.2\n    \
+         X11Forwarding no\nMatch Group nobody\n    X11Forwarding no\nMatch all\n",
+    );
+    machine.install(&[]).ok();
+    machine.host(&["doctor"]).ok();
+    machine.host(&["uninstall"]).ok();
 }
 
 #[test]
@@ -349,6 +568,55 @@ fn without_drop_ins_the_lines_stand_at_the_top_and_leave_without_a_trace() {
     assert_ne!(machine.enter("observer", &key), Entry::Refused);
     machine.host(&["uninstall"]).ok();
     assert_eq!(machine.files(), before);
+}
+
+#[test]
+fn lines_that_moved_between_block_and_drop_in_leave_both_places_without_a_trace() {
+    let include = |machine: &Machine| {
+        format!(
+            "Include {}/sshd_config.d/*.conf\n",
+            machine.folder.display()
+        )
+    };
+    let drop_in = |machine: &Machine| machine.folder.join("sshd_config.d/00-jit-ssh.conf");
+    let block = |machine: &Machine| {
+        let main = fs::read_to_string(&machine.config).unwrap();
+        main.contains("# BEGIN jit-ssh-host")
+    };
+    // From the block to the drop-in: the main file gets its `Include`, above the block or below.
+    for above in [true, false] {
+        let machine = machine!(Machine::with_main(|_| String::new()));
+        machine.install(&[]).ok();
+        assert!(block(&machine));
+        let main = fs::read_to_string(&machine.config).unwrap();
+        let main = if above {
+            include(&machine) + &main
+        } else {
+            main.replace(
+                "# END jit-ssh-host\n",
+                &format!("# END jit-ssh-host\n{}", include(&machine)),
+            )
+        };
+        fs::write(&machine.config, main).unwrap();
+        machine.install(&[]).ok();
+        assert!(!block(&machine) && drop_in(&machine).exists(), "{above}");
+        machine.host(&["doctor"]).ok();
+        machine.host(&["uninstall"]).ok();
+        assert!(!block(&machine) && !drop_in(&machine).exists(), "{above}");
+    }
+    // And back.
+    let machine = machine!(Machine::new());
+    machine.install(&[]).ok();
+    let main = fs::read_to_string(&machine.config).unwrap();
+    let (with, without) = (include(&machine), main.replace(&include(&machine), ""));
+    assert!(main.starts_with(&with));
+    fs::write(&machine.config, &without).unwrap();
+    machine.install(&[]).ok();
+    assert!(block(&machine) && !drop_in(&machine).exists());
+    machine.host(&["uninstall"]).ok();
+    assert_eq!(fs::read_to_string(&machine.config).unwrap(), without);
+    assert!(!drop_in(&machine).exists());
+    assert!(!machine.folder.join("jit-ssh").exists());
 }
 
 #[test]
@@ -389,6 +657,24 @@ fn doctor_sees_a_line_that_undoes_the_install() {
 }
 
 #[test]
+fn doctor_tells_of_an_account_that_it_does_not_understand() {
+    let machine = machine!(Machine::new());
+    machine.install(&[]).ok();
+    for (account, principals) in [
+        ("Observer", serde_json::json!(["role:production-observer"])),
+        ("observer", serde_json::json!(["role:a b"])),
+        ("observer", serde_json::json!(["root#"])),
+    ] {
+        machine.change_manifest(|manifest| {
+            manifest["accounts"] = serde_json::json!({ account: principals });
+        });
+        let said = machine.host(&["doctor", "--offline"]).failed();
+        let line = format!("✗ what is installed for {account} is understood");
+        assert!(said.stdout.contains(&line), "{said}");
+    }
+}
+
+#[test]
 fn print_gives_files_that_a_yaml_reader_and_sshd_take() {
     let machine = machine!(Machine::new());
     let fingerprint = machine.lab.ca.fingerprint();
@@ -408,7 +694,9 @@ fn print_gives_files_that_a_yaml_reader_and_sshd_take() {
                 "observer=production-observer",
                 "--format",
                 format,
+                "--folder",
             ])
+            .arg(machine.folder.join("jit-ssh"))
             .go()
             .ok()
     };
@@ -423,7 +711,143 @@ fn print_gives_files_that_a_yaml_reader_and_sshd_take() {
             "{format}: {said}"
         );
     }
-    assert!(print("cloud-init").stdout.starts_with("#cloud-config\n"));
+    let cloud_init = print("cloud-init").stdout;
+    assert!(cloud_init.starts_with("#cloud-config\n"));
+    let (Some(cloud_init), Some(play)) = (yaml(&cloud_init), yaml(&print("ansible").stdout)) else {
+        jit_ssh_tests::skip!("no python here has yaml");
+    };
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let written: Vec<(String, String)> = cloud_init["write_files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| (text(&file["path"]), text(&file["content"])))
+        .collect();
+    let play = &play[0];
+    let copied: Vec<(String, String)> = play["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| (task, &task["ansible.builtin.copy"]))
+        .filter(|(_, copy)| copy.is_object())
+        .map(|(task, copy)| {
+            assert_eq!(task["notify"], play["handlers"][0]["name"]);
+            (text(&copy["dest"]), text(&copy["content"]))
+        })
+        .collect();
+    assert_eq!(written.len(), 3, "{written:?}");
+    assert_eq!(written, copied, "both say the same");
+    assert!(text(&play["handlers"][0]["ansible.builtin.shell"]).starts_with("sshd -t"));
+    for (path, content) in &written {
+        let path = match Path::new(path).strip_prefix("/etc/ssh/sshd_config.d") {
+            Ok(name) => machine.folder.join("sshd_config.d").join(name),
+            Err(_) => PathBuf::from(path),
+        };
+        assert!(path.starts_with(&machine.folder), "{}", path.display());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let sshd = |command: &[&str]| {
+        let run = machine.world.run("/usr/sbin/sshd").arg("-f");
+        run.arg(&machine.config).args(command).go().ok()
+    };
+    sshd(&["-t"]);
+    let in_force = sshd(&["-T", "-C", "user=observer,host=x,addr=127.0.0.1"]);
+    let keys = format!("{}/user_ca.pub\n", machine.folder.join("jit-ssh").display());
+    assert!(in_force.stdout.contains(&keys), "{in_force}");
+}
+
+/// What a YAML reader makes of it.
+fn yaml(text: &str) -> Option<serde_json::Value> {
+    let script = "import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), sys.stdout)";
+    let python = ["python3", "/usr/bin/python3"]
+        .into_iter()
+        .find(|python| Run::new(python).args(["-c", "import yaml"]).go().code == Some(0))?;
+    let read = Run::new(python).args(["-c", script]).input(text);
+    Some(read.go().ok().json())
+}
+
+/// A command that has /etc and /home of its own, which useradd can write to and nobody else sees.
+fn with_own_etc(dir: &Dir, script: &str) -> Run {
+    let mounts = r#"
+        set -e
+        etc=$1; shift
+        mount -t tmpfs -o mode=0755 tmpfs "$etc"
+        mkdir "$etc/up" "$etc/work"
+        mount -t overlay overlay -o "lowerdir=/etc,upperdir=$etc/up,workdir=$etc/work" /etc
+        mount -t tmpfs -o mode=0755 tmpfs /home
+        mount -t tmpfs -o mode=0755 tmpfs /run
+        mkdir /run/sshd
+    "#;
+    Run::new("unshare")
+        .args(["--mount", "--propagation", "private", "bash", "-c"])
+        .arg(format!("{mounts}\n{script}"))
+        .arg("_")
+        .arg(dir.folder("own-etc"))
+        .arg(program("jit-ssh-host"))
+}
+
+#[test]
+fn an_account_is_made_that_opens_to_no_password_and_one_that_is_there_is_left_as_it_is() {
+    if !jit_ssh_tests::world::is_root() {
+        jit_ssh_tests::skip!("only root can make accounts");
+    }
+    let machine = machine!(Machine::new());
+    let fingerprint = machine.lab.ca.fingerprint();
+    let script = r#"
+        useradd --no-create-home --shell /usr/sbin/nologin --password '!' standing
+        getent passwd standing; getent shadow standing
+        "$@" >&2
+        getent passwd standing; getent shadow standing
+        getent passwd jit-made; getent shadow jit-made
+        stat -c 'home %U' /home/jit-made
+        "$@" >&2
+    "#;
+    let said = with_own_etc(&machine.lab.dir, script)
+        .args(["install", "--ca", &machine.lab.ca.url])
+        .args(["--fingerprint", &fingerprint, "--create-accounts"])
+        .args(["--account", "standing=engineering"])
+        .args(["--account", "jit-made=production-observer"])
+        .arg("--sshd-config")
+        .arg(&machine.config)
+        .arg("--folder")
+        .arg(machine.folder.join("jit-ssh"))
+        .go()
+        .ok();
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert_eq!(lines.len(), 7, "{said}");
+    assert_eq!(lines[..2], lines[2..4], "it was there, and was changed");
+    assert!(lines[4].ends_with(":/home/jit-made:/bin/bash"), "{said}");
+    assert!(lines[5].starts_with("jit-made:*:"), "{said}");
+    assert_eq!(lines[6], "home jit-made");
+    assert!(said.stderr.contains("Made the account jit-made."), "{said}");
+    assert!(!said.stderr.contains("account standing"), "{said}");
+    assert!(said.stderr.contains("Nothing to change"), "{said}");
+}
+
+#[test]
+fn accounts_that_were_made_before_a_failure_are_named() {
+    if !jit_ssh_tests::world::is_root() {
+        jit_ssh_tests::skip!("only root can make accounts");
+    }
+    let machine = machine!(Machine::new());
+    machine.drop_in("00-a-hardening-guide.conf", "PubkeyAuthentication no\n");
+    let fingerprint = machine.lab.ca.fingerprint();
+    let said = with_own_etc(&machine.lab.dir, "exec \"$@\"")
+        .args(["install", "--ca", &machine.lab.ca.url])
+        .args(["--fingerprint", &fingerprint, "--create-accounts"])
+        .args(["--account", "jit-made=production-observer"])
+        .arg("--sshd-config")
+        .arg(&machine.config)
+        .arg("--folder")
+        .arg(machine.folder.join("jit-ssh"))
+        .go()
+        .failed();
+    assert!(said.stderr.contains("pubkeyauthentication no"), "{said}");
+    assert!(
+        said.stderr.contains("accounts that were made: jit-made"),
+        "{said}"
+    );
 }
 
 #[test]

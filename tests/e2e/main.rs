@@ -15,6 +15,7 @@ mod attacks;
 mod backup;
 mod cli;
 mod crash;
+mod demo;
 mod host;
 mod invariants;
 mod login;

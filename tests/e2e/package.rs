@@ -22,7 +22,7 @@ fn the_packages_install_and_their_programs_run() {
         .parent()
         .unwrap()
         .to_owned();
-    Run::new(asset("../scripts/package"))
+    let made = Run::new(asset("../scripts/package"))
         .args(["--profile", "dev", "--out"])
         .arg(&out)
         .env("CARGO_TARGET_DIR", &target)
@@ -36,11 +36,20 @@ fn the_packages_install_and_their_programs_run() {
     }
     fs::write(database.join("status"), "").unwrap();
     fs::write(database.join("available"), "").unwrap();
+    assert!(
+        made.stderr.contains("linked with this machine's glibc"),
+        "{made}"
+    );
     let packages: Vec<_> = fs::read_dir(&out)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
     assert_eq!(packages.len(), 3, "{packages:?}");
+    for package in &packages {
+        let needs = Run::new("dpkg-deb").arg("-f").arg(package).arg("Depends");
+        let needs = needs.go().ok();
+        assert!(needs.text().starts_with("libc6 (>= 2."), "{needs}");
+    }
     Run::new("dpkg")
         .arg(format!("--root={}", root.display()))
         .args([
@@ -59,18 +68,23 @@ fn the_packages_install_and_their_programs_run() {
             .go()
             .ok();
         assert!(said.stdout.starts_with(&format!("{name} ")), "{said}");
-        assert!(
-            root.join(format!("usr/share/man/man1/{name}.1.gz"))
-                .exists(),
-            "{name}"
-        );
-        assert!(
-            root.join("usr/share/bash-completion/completions")
-                .join(name)
-                .exists(),
-            "{name}"
-        );
+        for file in [
+            format!("bash-completion/completions/{name}"),
+            format!("zsh/vendor-completions/_{name}"),
+            format!("fish/vendor_completions.d/{name}.fish"),
+            format!("doc/{name}/copyright"),
+        ] {
+            assert!(root.join("usr/share").join(&file).exists(), "{file}");
+        }
     }
+    let mut pages = Vec::new();
+    for page in fs::read_dir(asset("../docs/man")).unwrap() {
+        let name = page.unwrap().file_name().into_string().unwrap();
+        let installed = root.join(format!("usr/share/man/man1/{name}.gz"));
+        assert!(installed.exists(), "{name} is in no package");
+        pages.push(name);
+    }
+    assert!(pages.len() > 3, "{pages:?}");
     let unit = fs::read_to_string(root.join("usr/lib/systemd/system/jit-ssh-ca.service")).unwrap();
     assert!(
         unit.contains("ExecStart=/usr/bin/jit-ssh-ca serve"),

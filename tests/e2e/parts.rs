@@ -201,3 +201,25 @@ fn the_agent_holds_keys_for_a_lifetime() {
     agent.add(&["-t", "600", dir.join("key").to_str().unwrap()]);
     assert_eq!(agent.keys().len(), 1);
 }
+
+#[test]
+fn a_test_that_cannot_run_does_not_pass_unseen() {
+    use std::ffi::OsStr;
+    use std::panic::catch_unwind;
+
+    use jit_ssh_tests::skip::skipped;
+
+    for may in [None, Some(OsStr::new("")), Some(OsStr::new("0"))] {
+        catch_unwind(|| skipped(&"no moon", may, None)).unwrap_err();
+    }
+    let dir = Dir::new();
+    let list = dir.join("skipped");
+    for why in ["no moon", "no sun"] {
+        skipped(&why, Some(OsStr::new("1")), Some(&list));
+    }
+    let listed = std::fs::read_to_string(list).unwrap();
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    for line in listed.lines() {
+        assert!(line.contains("a_test_that_cannot_run_does"), "{line}");
+    }
+}

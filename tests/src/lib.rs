@@ -5,7 +5,7 @@
 //!
 //! Nothing of the machine is touched: [`world::World`] gives the servers and the laptop a mount
 //! namespace with their own `/etc/passwd` and `/etc/hosts`, as root and (where the kernel lets
-//! people have namespaces) without. A test that cannot have what it needs says so loudly.
+//! people have namespaces) without. A test that cannot have what it needs fails or [`skip!`]s.
 //!
 //! Nothing here sleeps to be in step with something: [`clock::until`] waits for a condition, with a
 //! deadline.
@@ -34,6 +34,7 @@ pub mod lab;
 pub mod op;
 pub mod port;
 pub mod process;
+pub mod skip;
 pub mod sshd;
 pub mod wire;
 pub mod world;

@@ -1,7 +1,5 @@
 //! The real OpenID provider that we did not write: npm's oidc-provider, as `op/op.mjs` starts it.
 
-use std::fs::File;
-
 use crate::dir::Dir;
 use crate::process::{Child, Run, asset, installed};
 
@@ -57,16 +55,12 @@ impl Op {
     }
 }
 
-/// `npm ci`, once for all tests that run at the same time.
+/// `npm ci`, once for all tests and scripts that run at the same time.
 fn install() {
-    let lock = File::create(asset("op/.install.lock")).unwrap();
-    lock.lock().unwrap();
-    if !asset("op/node_modules/oidc-provider/package.json").exists() {
-        Run::new("npm")
-            .args(["ci", "--no-audit", "--no-fund"])
-            .at(asset("op"))
-            .within(std::time::Duration::from_secs(120))
-            .go()
-            .ok();
-    }
+    Run::new("bash")
+        .args(["-c", ". scripts/lib.sh && need_provider"])
+        .at(asset(".."))
+        .within(std::time::Duration::from_secs(120))
+        .go()
+        .ok();
 }

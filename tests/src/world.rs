@@ -4,7 +4,7 @@
 //!
 //! As root each account has a uid of its own. Without root (where people may make namespaces) all
 //! accounts are names of one's own uid: enough for everything but the kernel's borders between
-//! them. Where neither can be had, [`World::new`] gives `None` and the test skips, loudly.
+//! them. Where neither can be had, [`World::new`] gives `None` and the test [skips](crate::skip!).
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -198,12 +198,3 @@ if sys.argv[2] == "root":
 print("ready", flush=True)
 sys.stdin.read()
 "#;
-
-/// Says loudly that a test did not run, and why.
-#[macro_export]
-macro_rules! skip {
-    ($($why:tt)*) => {{
-        eprintln!("SKIPPED, NOT TESTED: {}", format_args!($($why)*));
-        return;
-    }};
-}

@@ -1,13 +1,15 @@
 //! `jit-ssh-host doctor`: does sshd really do what was installed? Judged by what sshd says takes
 //! effect, account by account, never by what a file says.
 
+use jit_ssh_connect::Pin;
 use jit_ssh_terminal::{Exit, Failure, Terminal};
 use serde::Serialize;
 
 use super::{explain, place};
-use crate::cli::{Ca, Doctor};
+use crate::cli::Doctor;
 use crate::install::{self, InstallError, Place};
 use crate::sshd::{Effective, OLDEST};
+use crate::trust::principals::AdmissionError;
 use crate::trust::{Account, Admission, CaKeys};
 use crate::{accounts, ca, files};
 
@@ -30,17 +32,13 @@ pub(super) fn run(options: &Doctor, terminal: &mut Terminal) -> Result<(), Failu
         findings.push(unchanged(file, &place));
     }
     for (account, principals) in &manifest.accounts {
-        let roles: Vec<&str> = principals
-            .iter()
-            .filter_map(|principal| principal.strip_prefix("role:"))
-            .collect();
-        let text = if roles.is_empty() {
-            account.clone()
-        } else {
-            format!("{account}={}", roles.join(","))
-        };
-        if let Ok(admission) = text.parse::<Admission>() {
-            findings.extend(open_account(&place, &admission));
+        match admission(account, principals) {
+            Ok(admission) => findings.extend(open_account(&place, &admission)),
+            Err(error) => findings.push(bad(
+                format!("what is installed for {account} is understood"),
+                error,
+                "Run `jit-ssh-host install` again, with every account.",
+            )),
         }
     }
     if !options.offline {
@@ -63,6 +61,19 @@ pub(super) fn run(options: &Doctor, terminal: &mut Terminal) -> Result<(), Failu
     };
     Err(Failure::failed(format_args!("{bad} {plural} mending."))
         .next("Each line marked ✗ says how."))
+}
+
+/// An account of the manifest, as `--account` gave it.
+fn admission(account: &str, principals: &[String]) -> Result<Admission, AdmissionError> {
+    let roles: Vec<&str> = principals
+        .iter()
+        .map(|principal| principal.strip_prefix("role:").unwrap_or(principal))
+        .collect();
+    if roles.is_empty() {
+        account.parse()
+    } else {
+        format!("{account}={}", roles.join(",")).parse()
+    }
 }
 
 fn render(finding: &Finding) -> String {
@@ -204,13 +215,9 @@ pub(super) fn other_rules(account: &Account, effective: &Effective) -> Vec<Strin
 }
 
 fn same_keys(place: &Place, manifest: &install::Manifest, options: &Doctor) -> Finding {
-    let check = format!("the CA keys are those of {}", manifest.ca);
-    let asked = Ca {
-        ca: manifest.ca.clone(),
-        fingerprint: manifest.fingerprint.clone(),
-        ca_file: options.ca_file.clone(),
-    };
-    let trusted = match ca::fetch(&asked) {
+    let known = &manifest.ca;
+    let check = format!("the CA keys are those of {}", known.url);
+    let trusted = match ca::fetch(&known.url, Pin::Known(known), options.ca_file.as_deref()) {
         Ok(trusted) => trusted,
         Err(failure) => {
             let mend = "Valid certificates get in all the same; look at the way to the CA.";

@@ -1,12 +1,13 @@
 //! `jit-ssh-host install`.
 
 use jit_ssh_api::key_set::State;
+use jit_ssh_connect::Pin;
 use jit_ssh_terminal::{Failure, Terminal};
 use serde::Serialize;
 
-use super::{admissions, explain, place};
+use super::{admissions, explain, explain_after_making, left_as, place};
 use crate::cli::Install;
-use crate::install::{self, Place, Plan, Trusted};
+use crate::install::{self, OtherCas, Place, Plan, Trusted};
 use crate::sshd::Reload;
 use crate::trust::{Account, Admission};
 use crate::{accounts, ca, diff};
@@ -53,25 +54,40 @@ pub(super) fn run(options: &Install, terminal: &mut Terminal) -> Result<(), Fail
                 .next("Make it, or let this command make it with --create-accounts."),
         );
     }
+    let earlier = place.installed().map_err(explain)?;
+    let pin = match &earlier {
+        Some(manifest) => {
+            manifest.same_ca(&options.ca.fingerprint).map_err(explain)?;
+            Pin::Known(&manifest.ca)
+        }
+        None => Pin::Fingerprint(&options.ca.fingerprint),
+    };
     let trusted = {
         let _spinner = terminal.spinner("asking the CA");
-        ca::fetch(&options.ca)?
+        ca::fetch(&options.ca.ca, pin, options.ca.ca_file.as_deref())?
     };
-    let mut plan = install::plan(&place, &trusted, &admissions).map_err(explain)?;
+    let others = if options.drop_other_cas {
+        OtherCas::Drop
+    } else {
+        OtherCas::Keep
+    };
+    let mut plan = install::plan(&place, &trusted, &admissions, others).map_err(explain)?;
     let report =
         |plan: &Plan, reload| report(&trusted, plan, &admissions, &missing, options, reload);
     if options.dry_run {
         return terminal.answer(&report(&plan, "not"), render);
     }
-    for account in &missing {
+    for (done, account) in missing.iter().enumerate() {
         // Dying here leaves an account that nothing opens yet; the next run finds it there.
         accounts::make(account).map_err(|error| {
-            Failure::failed("This host was not changed.")
+            let made = missing.get(..done).unwrap_or_default();
+            Failure::failed(left_as(true, made))
                 .why(error)
                 .next("Make the account by hand and run the same command again.")
         })?;
     }
-    install::put_down(&place, &plan, &admissions).map_err(explain)?;
+    install::put_down(&place, &plan, &admissions)
+        .map_err(|error| explain_after_making(error, &missing))?;
     let unchanged = plan.changes.iter().all(crate::files::Change::is_noop);
     let reload = if options.no_reload || unchanged {
         "not"
@@ -118,8 +134,8 @@ fn report(
     reload: &'static str,
 ) -> Report {
     Report {
-        ca: trusted.url.clone(),
-        fingerprint: trusted.fingerprint.clone(),
+        ca: trusted.known.url.clone(),
+        fingerprint: trusted.known.fingerprint.clone(),
         user_ca: plan
             .ca_keys
             .iter()

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use jit_ssh_connect::Pin;
 use jit_ssh_terminal::{Failure, Terminal};
 use serde::Serialize;
 
@@ -30,7 +31,8 @@ pub(super) fn run(options: &Print, terminal: &mut Terminal) -> Result<(), Failur
     let admissions = admissions(&options.accounts)?;
     let trusted = {
         let _spinner = terminal.spinner("asking the CA");
-        ca::fetch(&options.ca)?
+        let pin = Pin::Fingerprint(&options.ca.fingerprint);
+        ca::fetch(&options.ca.ca, pin, options.ca.ca_file.as_deref())?
     };
     let keys = CaKeys::from_key_set(&trusted.keys).map_err(|error| explain(error.into()))?;
     let ca_keys = options.folder.join("user_ca.pub");
@@ -56,8 +58,8 @@ pub(super) fn run(options: &Print, terminal: &mut Terminal) -> Result<(), Failur
         lines,
     ));
     let files = Files {
-        ca: trusted.url,
-        fingerprint: trusted.fingerprint,
+        ca: trusted.known.url,
+        fingerprint: trusted.known.fingerprint,
         files,
     };
     terminal.answer(&files, |files| match options.format {
@@ -104,11 +106,12 @@ fn cloud_init(files: &Files, admissions: &[Admission]) -> String {
 }
 
 fn ansible(files: &Files, admissions: &[Admission]) -> String {
-    let mut text = String::new();
+    let mut text =
+        String::from("- name: Trust of jit-ssh\n  hosts: all\n  become: true\n  tasks:\n");
     for admission in admissions {
         let _ = write!(
             text,
-            "- name: Account {0}\n  ansible.builtin.user:\n    name: {0}\n    password: \"*\"\n    shell: /bin/bash\n",
+            "    - name: Account {0}\n      ansible.builtin.user:\n        name: {0}\n        password: \"*\"\n        shell: /bin/bash\n",
             admission.account
         );
     }
@@ -118,16 +121,16 @@ fn ansible(files: &Files, admissions: &[Admission]) -> String {
             .unwrap_or(std::path::Path::new("/"));
         let _ = write!(
             text,
-            "- name: Folder {0}\n  ansible.builtin.file:\n    path: {0}\n    state: directory\n    owner: root\n    group: root\n    mode: \"0755\"\n\
-             - name: File {1}\n  ansible.builtin.copy:\n    dest: {1}\n    owner: root\n    group: root\n    mode: \"{2}\"\n    content: |\n{3}  notify: Reload sshd\n",
+            "    - name: Folder {0}\n      ansible.builtin.file:\n        path: {0}\n        state: directory\n        owner: root\n        group: root\n        mode: \"0755\"\n    \
+             - name: File {1}\n      ansible.builtin.copy:\n        dest: {1}\n        owner: root\n        group: root\n        mode: \"{2}\"\n        content: |\n{3}      notify: Reload sshd\n",
             folder.display(),
             file.path,
             file.mode,
-            indented(&file.content, 6)
+            indented(&file.content, 10)
         );
     }
     text.push_str(
-        "# handlers:\n# - name: Reload sshd\n#   ansible.builtin.shell: sshd -t && (systemctl reload ssh || systemctl reload sshd)",
+        "  handlers:\n    - name: Reload sshd\n      ansible.builtin.shell: sshd -t && (systemctl reload ssh || systemctl reload sshd)",
     );
     text
 }

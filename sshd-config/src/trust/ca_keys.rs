@@ -12,6 +12,7 @@ use ssh_key::{Algorithm, HashAlg, PublicKey};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CaKeys {
     ours: Vec<(State, PublicKey)>,
+    compromised: Vec<PublicKey>,
     kept: Vec<PublicKey>,
 }
 
@@ -70,13 +71,21 @@ impl CaKeys {
             State::Next => 1,
             State::Retiring | State::Compromised => 2,
         });
+        let compromised = keys
+            .keys
+            .iter()
+            .filter(|key| key.state == State::Compromised)
+            .filter_map(|key| key.public_key.parse().ok())
+            .collect();
         Ok(CaKeys {
             ours,
+            compromised,
             kept: Vec::new(),
         })
     }
 
-    /// Keeps the keys of a `TrustedUserCAKeys` file that was in force before.
+    /// Keeps the keys of a `TrustedUserCAKeys` file that was in force before: but for those that the
+    /// CA names itself, whose state is its own to say.
     pub(crate) fn keep(&mut self, path: &str, text: &str) -> Result<(), CaKeysError> {
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -87,14 +96,11 @@ impl CaKeys {
                 path: path.to_owned(),
                 line: index + 1,
             })?;
-            let known = self
-                .ours
-                .iter()
-                .any(|(_, ours)| ours.key_data() == key.key_data())
-                || self
-                    .kept
-                    .iter()
-                    .any(|kept| kept.key_data() == key.key_data());
+            let ours = self.ours.iter().map(|(_, ours)| ours);
+            let known = ours
+                .chain(&self.compromised)
+                .chain(&self.kept)
+                .any(|known| known.key_data() == key.key_data());
             if !known {
                 self.kept.push(key);
             }
@@ -110,9 +116,13 @@ impl CaKeys {
             .collect()
     }
 
-    /// How many keys of another CA are kept.
-    pub(crate) fn kept(&self) -> usize {
-        self.kept.len()
+    /// Keys of another CA that are kept, one line each.
+    pub(crate) fn kept(&self) -> Result<Vec<String>, CaKeysError> {
+        let line = |key: &PublicKey| key.to_openssh().map_err(|_| CaKeysError::Ours);
+        let lines = self.kept.iter().map(line);
+        lines
+            .map(|line| line.map(|line| line.trim_end().to_owned()))
+            .collect()
     }
 
     /// The file's exact text.
@@ -130,12 +140,12 @@ impl CaKeys {
             let line = key.to_openssh().map_err(|_| CaKeysError::Ours)?;
             let _ = writeln!(text, "{} jit-ssh-user-ca,{state}", line.trim_end());
         }
-        if !self.kept.is_empty() {
+        let kept = self.kept()?;
+        if !kept.is_empty() {
             text.push_str("# Trusted on this host before jit-ssh:\n");
         }
-        for key in &self.kept {
-            let line = key.to_openssh().map_err(|_| CaKeysError::Ours)?;
-            let _ = writeln!(text, "{}", line.trim_end());
+        for line in kept {
+            let _ = writeln!(text, "{line}");
         }
         Ok(text)
     }
@@ -144,6 +154,7 @@ impl CaKeys {
 #[cfg(test)]
 mod tests {
     use jit_ssh_api::key_set::Key;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -179,6 +190,18 @@ mod tests {
         ]);
         let text = CaKeys::from_key_set(&keys).unwrap().render("ca").unwrap();
         assert!(text.contains(B) && !text.contains(A), "{text}");
+    }
+
+    #[test]
+    fn a_compromised_key_does_not_come_back_as_one_that_was_trusted_before() {
+        let keys = set(&[
+            (Purpose::UserCa, State::Compromised, A),
+            (Purpose::UserCa, State::Active, B),
+        ]);
+        let mut keys = CaKeys::from_key_set(&keys).unwrap();
+        keys.keep("old", &format!("{A} corp\n{B}\n")).unwrap();
+        assert_eq!(keys.kept().unwrap(), [""; 0]);
+        assert!(!keys.render("ca").unwrap().contains(A));
     }
 
     #[test]
@@ -231,5 +254,31 @@ mod tests {
         assert_eq!(text.matches(A).count(), 1);
         assert_eq!(text.matches(B).count(), 1);
         assert!(text.find(A) < text.find(B));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_in_the_old_file_panic_or_add_a_line_that_is_no_key(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            cut in 0..A.len(),
+            flip in any::<u8>(),
+        ) {
+            let ours = set(&[(Purpose::UserCa, State::Active, B)]);
+            // Any bytes, and a key with one byte that is another.
+            let mut bent = A.as_bytes().to_vec();
+            if let Some(byte) = bent.get_mut(cut) {
+                *byte = flip;
+            }
+            for bytes in [bytes, bent] {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let mut keys = CaKeys::from_key_set(&ours).unwrap();
+                if keys.keep("old", &text).is_ok() {
+                    let rendered = keys.render("ca").unwrap();
+                    for line in rendered.lines().filter(|line| !line.starts_with('#')) {
+                        prop_assert!(line.parse::<PublicKey>().is_ok(), "{line:?}");
+                    }
+                }
+            }
+        }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) enum AdmissionError {
     )]
     Account(String),
     /// Not a role name.
-    #[error("`{0}` is no role name: lower-case letters, digits and `-`, at most 64 characters")]
+    #[error("`{0}` is no role name: lower-case letters, digits and `-`, at most 63 characters")]
     Role(String),
     /// A role on people's own accounts, written for the account of another person.
     #[error("`{role}` names the person {person}, but the account is {account}")]
@@ -100,7 +100,7 @@ impl RolePrincipal {
         let mut bytes = role.bytes();
         let ok = bytes.next().is_some_and(|c| c.is_ascii_lowercase())
             && bytes.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
-            && role.len() <= 64;
+            && role.len() <= 63;
         if !ok {
             return Err(AdmissionError::Role(text.to_owned()));
         }
@@ -210,6 +210,13 @@ mod tests {
     fn a_role_on_a_colleagues_account_is_refused() {
         let error = "alice=dev+bob".parse::<Admission>().unwrap_err();
         assert!(matches!(error, AdmissionError::OtherPerson { .. }));
+    }
+
+    #[test]
+    fn a_role_that_is_longer_than_any_of_the_cas_is_refused() {
+        let role = |length: usize| format!("observer={}", "r".repeat(length)).parse::<Admission>();
+        assert!(role(63).is_ok());
+        assert!(matches!(role(64), Err(AdmissionError::Role(_))));
     }
 
     #[test]
