@@ -26,3 +26,4 @@ mod reload;
 mod renewal;
 mod security_model;
 mod setup;
+mod shells;

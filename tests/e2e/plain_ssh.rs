@@ -5,7 +5,7 @@ use std::fs;
 use jit_ssh_tests::clock;
 use jit_ssh_tests::keygen;
 use jit_ssh_tests::lab::Lab;
-use jit_ssh_tests::process::{Output, installed};
+use jit_ssh_tests::process::installed;
 
 use crate::scene;
 use crate::scene::{BASTION, DB, Scene, WEB};
@@ -208,37 +208,6 @@ fn other_hosts_keep_the_persons_own_settings_whatever_fails() {
     laptop.jit(&["ssh-config", "--remove"]).go().ok();
     same("without the include");
     assert!(!fs::read_to_string(&config).unwrap().contains("jit-ssh"));
-}
-
-#[test]
-fn several_shells_at_once_are_one_login() {
-    let scene = scene!(Scene::new(&[WEB]));
-    let laptop = scene.laptop("alice");
-    scene.sign_in(&laptop, &[]).ok();
-    laptop.jit(&["ssh-config"]).go().ok();
-    // All certificates are gone: each of the shells finds that out at the same moment.
-    for path in scene::certificates(&laptop) {
-        fs::remove_file(path).unwrap();
-    }
-    let to = format!("observer@{WEB}");
-    let said: Vec<Output> = std::thread::scope(|scope| {
-        let shells: Vec<_> = (0..6)
-            .map(|_| scope.spawn(|| laptop.ssh(&[&to, "true"])))
-            .collect();
-        shells
-            .into_iter()
-            .map(|shell| shell.join().unwrap())
-            .collect()
-    });
-    for said in said {
-        said.ok();
-    }
-    assert_eq!(scene.lab.ca.records_of("login-opened").len(), 1);
-    let issued = scene.lab.ca.records_of("certificate").len();
-    assert!(
-        issued <= 3,
-        "{issued} certificates for six shells that wanted the same one"
-    );
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::state::{self, Home};
 
 /// What is printed.
 #[derive(Serialize)]
-struct Shown {
+pub(crate) struct Shown {
     include: PathBuf,
     config: PathBuf,
     changed: bool,
@@ -44,13 +44,13 @@ pub(crate) fn run(arguments: &SshConfig, terminal: &mut Terminal) -> Result<(), 
     if arguments.dry_run {
         let plan = Plan::to_install(&home)?;
         warn(&plan.left_out, terminal);
-        return plan.show(terminal);
+        return plan.shown().print(terminal);
     }
-    install(&home, terminal)
+    install(&home, terminal)?.print(terminal)
 }
 
-/// Puts everything in place.
-pub(crate) fn install(home: &Home, terminal: &mut Terminal) -> Result<(), Failure> {
+/// Puts everything in place; what changed is for the caller to print.
+pub(crate) fn install(home: &Home, terminal: &mut Terminal) -> Result<Shown, Failure> {
     let _lock = home.lock()?;
     let plan = Plan::to_install(home)?;
     warn(&plan.left_out, terminal);
@@ -59,7 +59,7 @@ pub(crate) fn install(home: &Home, terminal: &mut Terminal) -> Result<(), Failur
         state::write(&plan.include, plan.include_after.as_bytes())?;
     }
     write_config(&plan.config, &plan.config_before, &plan.config_after)?;
-    plan.show(terminal)
+    Ok(plan.shown())
 }
 
 fn remove(home: &Home, dry_run: bool, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -81,7 +81,7 @@ fn remove(home: &Home, dry_run: bool, terminal: &mut Terminal) -> Result<(), Fai
         write_config(&plan.config, &plan.config_before, &plan.config_after)?;
         state::remove(&plan.include)?;
     }
-    plan.show(terminal)
+    plan.shown().print(terminal)
 }
 
 /// Writes the include again after a contact with the CA, if it is in use. What fails here is said
@@ -175,7 +175,7 @@ impl Plan {
         })
     }
 
-    fn show(&self, terminal: &mut Terminal) -> Result<(), Failure> {
+    fn shown(&self) -> Shown {
         let before = self.include_before.as_deref().unwrap_or_default();
         let mut diff = String::new();
         for (path, old, new) in [
@@ -191,13 +191,19 @@ impl Plan {
                 diff.push_str(&format!("{}\n{changes}", path.display()));
             }
         }
-        let shown = Shown {
+        Shown {
             include: self.include.clone(),
             config: self.config.clone(),
             changed: !diff.is_empty(),
             diff,
-        };
-        terminal.answer(&shown, |shown| {
+        }
+    }
+}
+
+impl Shown {
+    /// The changes, or that there are none.
+    pub(crate) fn print(&self, terminal: &mut Terminal) -> Result<(), Failure> {
+        terminal.answer(self, |shown| {
             if shown.changed {
                 shown.diff.trim_end().to_owned()
             } else {
