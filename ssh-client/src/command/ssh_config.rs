@@ -130,7 +130,8 @@ fn content(home: &Home) -> Result<(String, LeftOut), Failure> {
 fn warn(left_out: &LeftOut, terminal: &mut Terminal) {
     for name in &left_out.0 {
         terminal.warn(format_args!(
-            "the CA names {name:?}, which is left out: not a plain name"
+            "the CA names {name:?}, which is left out: not a plain name, or a pattern for nearly every \
+             host"
         ));
     }
 }
