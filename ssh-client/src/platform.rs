@@ -100,6 +100,34 @@ pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Where this program is. After an upgrade in the middle of a run Linux says `… (deleted)`, and no
+/// file is called so: the new program at the old place is meant then, if there is one.
+pub(crate) fn own_program() -> io::Result<PathBuf> {
+    at_its_place(std::env::current_exe()?)
+}
+
+fn at_its_place(path: PathBuf) -> io::Result<PathBuf> {
+    if is_executable(&path) {
+        return Ok(path);
+    }
+    let replaced = path
+        .to_str()
+        .and_then(|text| text.strip_suffix(" (deleted)"));
+    match replaced.map(PathBuf::from) {
+        Some(replaced) if is_executable(&replaced) => Ok(replaced),
+        _ => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("{} is not there any more", path.display()),
+        )),
+    }
+}
+
+/// Whether a file is there that can be started.
+pub(crate) fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path)
+        .is_ok_and(|facts| facts.is_file() && mode(&facts).is_none_or(|mode| mode & 0o111 != 0))
+}
+
 /// The mode bits of a file, where there are such.
 pub(crate) fn mode(facts: &std::fs::Metadata) -> Option<u32> {
     #[cfg(unix)]
@@ -232,4 +260,27 @@ pub(crate) fn calling_ssh() -> Option<Vec<String>> {
     }
     #[cfg(not(target_os = "linux"))]
     None
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_program_that_was_replaced_is_found_and_one_that_is_gone_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("jit-ssh");
+        let deleted = folder.path().join("jit-ssh (deleted)");
+        assert!(at_its_place(deleted.clone()).is_err());
+        crate::state::write(&program, b"").unwrap();
+        assert!(at_its_place(deleted.clone()).is_err(), "it does not start");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(at_its_place(deleted.clone()).unwrap(), program);
+        assert_eq!(at_its_place(program.clone()).unwrap(), program);
+        // Whoever calls a program so means it.
+        std::fs::rename(&program, &deleted).unwrap();
+        assert_eq!(at_its_place(deleted.clone()).unwrap(), deleted);
+    }
 }

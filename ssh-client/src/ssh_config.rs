@@ -201,6 +201,17 @@ fn command_word(path: &Path) -> Result<String, ConfigError> {
     }
 }
 
+/// The programs that an include of ours starts: what [`command_word`] wrote, read back.
+pub(crate) fn programs(include: &str) -> Vec<PathBuf> {
+    let command = |line: &str| {
+        let (_, command) = line.split_once(" exec \"")?;
+        let (program, _) = command.split_once(" ensure --ca ")?;
+        let quoted = program.trim_matches(['\'', '\\', '"']);
+        Some(PathBuf::from(quoted.replace("%%", "%")))
+    };
+    include.lines().filter_map(command).collect()
+}
+
 /// The line that `~/.ssh/config` begins with.
 pub(crate) fn include_line(include: &Path) -> Result<String, ConfigError> {
     let text = word(include)?;

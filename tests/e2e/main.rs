@@ -13,6 +13,7 @@ mod api_doc;
 mod attacks;
 mod backup;
 mod crash;
+mod doctor;
 mod host;
 mod invariants;
 mod login;

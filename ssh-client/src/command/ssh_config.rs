@@ -104,16 +104,54 @@ pub(crate) fn refresh_include(home: &Home) {
 
 /// Whether `~/.ssh/config` begins with our include.
 pub(crate) fn is_installed(home: &Home) -> bool {
-    let read = || -> Option<bool> {
-        let line = ssh_config::include_line(&home.ssh_include()).ok()?;
-        let config = state::read_to_string(&config_path().ok()?).ok()??;
-        Some(ssh_config::has_include(&config, &line) && home.ssh_include().is_file())
+    matches!(
+        look(home),
+        Ok(Found::Current | Found::Other | Found::NoProgram(_))
+    )
+}
+
+/// How plain `ssh` finds us.
+pub(crate) enum Found {
+    /// As it would be written now.
+    Current,
+    /// Otherwise than it would be written now.
+    Other,
+    /// With a program that cannot be started.
+    NoProgram(PathBuf),
+    /// `~/.ssh/config` includes a file that is not there.
+    NoInclude,
+    /// Not at all.
+    NotIncluded,
+}
+
+/// Looks at what is in place.
+pub(crate) fn look(home: &Home) -> Result<Found, Failure> {
+    let include = home.ssh_include();
+    let line = ssh_config::include_line(&include)?;
+    let config = state::read_to_string(&config_path()?)?.unwrap_or_default();
+    if !ssh_config::has_include(&config, &line) {
+        return Ok(Found::NotIncluded);
+    }
+    let Some(present) = state::read_to_string(&include)? else {
+        return Ok(Found::NoInclude);
     };
-    read().unwrap_or(false)
+    let gone = |program: &PathBuf| !platform::is_executable(program);
+    if let Some(gone) = ssh_config::programs(&present).into_iter().find(gone) {
+        return Ok(Found::NoProgram(gone));
+    }
+    Ok(if content(home)?.0 == present {
+        Found::Current
+    } else {
+        Found::Other
+    })
 }
 
 fn content(home: &Home) -> Result<(String, LeftOut), Failure> {
-    let program = std::env::current_exe()?;
+    let program = platform::own_program().map_err(|error| {
+        Failure::failed("This program is no longer where it was started from.")
+            .why(format_args!("{error}."))
+            .next("Install it again, then `jit-ssh ssh-config`.")
+    })?;
     let mut known = Vec::new();
     for files in home.cas() {
         if let Some(plain) = files.plain()? {

@@ -353,6 +353,22 @@ fn paths_that_ssh_would_read_otherwise_are_refused() {
 }
 
 #[test]
+fn the_program_is_read_back_from_the_include() {
+    let login = login(&["*.prod.example.com"], &["observer"]);
+    let folder = tempfile::tempdir().unwrap();
+    let files = Home::at(folder.path()).ca("ca").unwrap();
+    for program in ["/usr/bin/jit-ssh", "/opt/100% mine/jit ssh", "/a+b/c:d"] {
+        let part = Part {
+            files: &files,
+            plain: &login.plain(),
+        };
+        let (text, _) = render(Path::new(program), &[part]).unwrap();
+        assert_eq!(programs(&text), [Path::new(program)]);
+    }
+    assert!(programs("Match exec \"true\"\n# exec ensure --ca\n").is_empty());
+}
+
+#[test]
 fn the_include_comes_first_once_and_goes_without_a_trace() {
     let line = include_line(Path::new("/home/a b/jit/ssh_config")).unwrap();
     for own in [
