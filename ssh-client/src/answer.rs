@@ -5,7 +5,9 @@
 use jit_ssh_api::issue::CertificateAnswer;
 use jit_ssh_terminal::Failure;
 
-use crate::certificate::{Certificate, CertificateError};
+use crate::certificate::{
+    ACCESS_UNTIL_EXTENSION, Certificate, CertificateError, LOGIN_EXTENSION, POLICY_EXTENSION,
+};
 
 /// What the answer must fit.
 pub(crate) struct Wanted<'a> {
@@ -162,11 +164,7 @@ const PERMITS: [&str; 4] = [
     "permit-pty",
 ];
 /// What the CA adds of its own: until when, by which login, under which policy.
-const OURS: [&str; 3] = [
-    "access-until@jit-ssh.dev",
-    "login@jit-ssh.dev",
-    "policy@jit-ssh.dev",
-];
+const OURS: [&str; 3] = [ACCESS_UNTIL_EXTENSION, LOGIN_EXTENSION, POLICY_EXTENSION];
 
 #[cfg(test)]
 mod tests {
