@@ -292,6 +292,49 @@ fn a_login_over_https_believes_the_pinned_key_set_alone() {
 }
 
 #[test]
+fn a_first_use_without_a_fingerprint_needs_tls_that_verifies_and_says_so() {
+    let scene = scene!(Scene::with(Lab::builder().tls(), &[], |plan| plan));
+    let url = &scene.lab.ca.url;
+    let laptop = scene.laptop("alice");
+    let pin = laptop.home().join(".config/jit-ssh/cas/ca.test/pin.json");
+    // Nothing vouches for the CA: nothing is pinned, nobody is sent to a browser.
+    laptop.jit(&["login", "--ca", url]).go().failed_with(1);
+    assert!(!pin.exists());
+    assert!(scene.lab.idp.inner().authorizations.is_empty());
+    let pem = tls_certificate(&scene.lab.ca.data);
+    let file = laptop.home().join("company-tls.pem");
+    fs::write(&file, pem).unwrap();
+    let by_option = laptop.jit(&["login", "--ca", url, "--ca-file"]).arg(&file);
+    let by_environment = laptop
+        .jit(&["login", "--ca", url])
+        .env("JIT_SSH_CA_FILE", &file);
+    for login in [by_option, by_environment] {
+        let said = login.go().ok();
+        let print = scene.lab.ca.fingerprint();
+        assert!(said.stderr.contains(&print), "{said}");
+        assert!(said.stderr.contains("nobody has compared it"), "{said}");
+        let text = fs::read_to_string(&pin).unwrap();
+        assert!(
+            text.contains("public-tls") && text.contains(&print),
+            "{text}"
+        );
+        // From here on the pin vouches.
+        laptop.jit(&["roles"]).go().ok();
+        laptop.jit(&["logout", "--forget"]).go().ok();
+        assert!(!pin.exists());
+    }
+}
+
+/// The certificate that the CA made itself.
+fn tls_certificate(data: &std::path::Path) -> String {
+    below(data)
+        .into_iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .find(|text| text.starts_with("-----BEGIN CERTIFICATE"))
+        .unwrap()
+}
+
+#[test]
 fn a_ca_of_the_fips_profile_uses_p256_throughout() {
     let scene = scene!(Scene::with(Lab::builder().fips(), &[WEB], |plan| plan));
     let laptop = scene.signed_in("alice");

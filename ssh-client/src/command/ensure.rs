@@ -22,8 +22,18 @@ use crate::sign_in::{self, SignIn, Turn, Way};
 use crate::state::{self, CaFiles, Home, KeyPlace, LoginState};
 use jit_ssh_connect::agent::Agent;
 
-/// Makes sure.
+/// Makes sure. Tools that only ask for the configuration want no words, whatever is wrong.
 pub(crate) fn run(arguments: &Ensure, terminal: &mut Terminal) -> Result<(), Failure> {
+    make_sure(arguments, terminal).map_err(|failure| {
+        if Caller::find().is_dry() {
+            Failure::silent(failure.exit())
+        } else {
+            failure
+        }
+    })
+}
+
+fn make_sure(arguments: &Ensure, terminal: &mut Terminal) -> Result<(), Failure> {
     let home = Home::find()?;
     let files = match &arguments.which.ca {
         // As the include names it: no need to look at the others.
@@ -47,14 +57,7 @@ pub(crate) fn run(arguments: &Ensure, terminal: &mut Terminal) -> Result<(), Fai
         return Err(Failure::silent(Exit::Failed));
     }
     let caller = Caller::find();
-    let result = jit_ssh_connect::block_on(slowly(&home, files, &asked, now, &caller, terminal))
-        .map_err(Failure::from)
-        .and_then(|result| result);
-    if caller.is_dry() {
-        // Tools that only ask for the configuration want no words.
-        return result.map_err(|failure| Failure::silent(failure.exit()));
-    }
-    result
+    jit_ssh_connect::block_on(slowly(&home, files, &asked, now, &caller, terminal))?
 }
 
 struct Asked<'a> {
