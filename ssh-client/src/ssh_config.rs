@@ -15,6 +15,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::platform;
 use crate::state::{CaFiles, KeyPlace, Plain};
 
 /// Names that the CA said and that are not written.
@@ -171,12 +172,7 @@ pub(crate) fn is_account(text: &str) -> bool {
 /// A path between double quotes, `%` doubled.
 fn word(path: &Path) -> Result<String, ConfigError> {
     let refuse = || ConfigError::Path(path.to_owned());
-    let text = path.to_str().ok_or_else(refuse)?;
-    let text = if cfg!(windows) {
-        text.replace('\\', "/")
-    } else {
-        text.to_owned()
-    };
+    let text = platform::with_slashes(path.to_str().ok_or_else(refuse)?);
     let safe = path.is_absolute()
         && !text
             .chars()
@@ -194,10 +190,8 @@ fn command_word(path: &Path) -> Result<String, ConfigError> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._+-:".contains(&b);
     if text.bytes().all(plain) {
         Ok(text)
-    } else if cfg!(windows) {
-        Ok(format!("\\\"{text}\\\""))
     } else {
-        Ok(format!("'{text}'"))
+        Ok(platform::shell_word(&text))
     }
 }
 

@@ -17,6 +17,7 @@ mod error;
 mod http;
 pub mod login_key;
 mod pin;
+pub mod platform;
 mod signed;
 mod tls;
 

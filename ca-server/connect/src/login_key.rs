@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use ssh_key::{HashAlg, PrivateKey, PublicKey, SshSig};
 
 use crate::agent::Agent;
+use crate::platform;
 use crate::{KnownCa, SignError, SignProof};
 
 /// A pinned CA and the key of the login there.
@@ -24,7 +25,7 @@ pub struct LoginKey {
 pub fn find(ca: Option<&str>) -> Result<LoginKey, Failure> {
     let from_environment = std::env::var("JIT_SSH_CA").ok().filter(|ca| !ca.is_empty());
     let ca = ca.or(from_environment.as_deref());
-    match (folder(&CONFIG), folder(&STATE)) {
+    match (platform::config_dir(), platform::state_dir()) {
         (Some(config), Some(state)) => find_in(&config, &state, ca),
         _ => Err(not_signed_in(ca)),
     }
@@ -121,33 +122,4 @@ impl SignProof for InFile {
 
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
-}
-
-struct Place {
-    xdg: &'static str,
-    windows: &'static str,
-    below_home: &'static str,
-}
-
-const CONFIG: Place = Place {
-    xdg: "XDG_CONFIG_HOME",
-    windows: "APPDATA",
-    below_home: ".config",
-};
-const STATE: Place = Place {
-    xdg: "XDG_STATE_HOME",
-    windows: "LOCALAPPDATA",
-    below_home: ".local/state",
-};
-
-fn folder(place: &Place) -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        let path = std::env::var_os(name).map(PathBuf::from);
-        path.filter(|path| path.is_absolute())
-    };
-    let home = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
-    absolute(place.xdg)
-        .or_else(|| absolute(place.windows).filter(|_| cfg!(windows)))
-        .or_else(|| Some(absolute(home)?.join(place.below_home)))
-        .map(|base| base.join("jit-ssh"))
 }
