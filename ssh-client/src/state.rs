@@ -24,6 +24,8 @@ use jit_ssh_api::discovery::Discovery;
 use jit_ssh_api::login::Login;
 use jit_ssh_api::role::RolesAnswer;
 use jit_ssh_connect::KnownCa;
+pub(crate) use jit_ssh_connect::login_key::KeyPlace;
+use jit_ssh_connect::login_key::{KEY_FILE, LOGIN_FILE, PIN_FILE};
 use jit_ssh_terminal::Failure;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -225,19 +227,6 @@ impl LoginState {
     }
 }
 
-/// Where the login key is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "place")]
-pub(crate) enum KeyPlace {
-    /// In the agent at this address, until the login's end.
-    Agent {
-        /// Socket or pipe.
-        address: PathBuf,
-    },
-    /// In `key`, 0600.
-    File,
-}
-
 /// A key that the person named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NamedKeyState {
@@ -283,7 +272,7 @@ pub(crate) enum TokenPlace {
 impl CaFiles {
     /// `pin.json`.
     pub(crate) fn pin_path(&self) -> PathBuf {
-        self.config.join("pin.json")
+        self.config.join(PIN_FILE)
     }
 
     /// The pin, if there is one.
@@ -328,13 +317,13 @@ impl CaFiles {
     }
 
     fn login_path(&self) -> PathBuf {
-        self.state.join("login.json")
+        self.state.join(LOGIN_FILE)
     }
 
     /// Path of the login key, as `IdentityFile` wants it: `ssh` reads `key.pub` beside it where the
     /// key itself is in the agent.
     pub(crate) fn key(&self) -> PathBuf {
-        self.state.join("key")
+        self.state.join(KEY_FILE)
     }
 
     /// Its public part.
@@ -747,11 +736,31 @@ mod tests {
             files.write_login(&login).unwrap();
         }
         assert!(find(None).is_err(), "two are known");
-        for named in ["ca.example.com", "https://ca.example.com/"] {
+        for named in [
+            "ca.example.com",
+            "https://ca.example.com/",
+            "CA.example.com:443",
+        ] {
+            assert_eq!(
+                crate::ca::choose(&home, Some(named)).unwrap().name,
+                "ca.example.com"
+            );
             let mut found = find(Some(named)).unwrap();
             assert_eq!(found.known.name, "ca.example.com");
             let signature = found.signer.sign("n@v1", b"m").unwrap();
             key.public_key().verify("n@v1", b"m", &signature).unwrap();
+        }
+        for stranger in [
+            "example.com",
+            "http://ca.example.com",
+            "ca.example.com/x",
+            "",
+        ] {
+            assert!(
+                crate::ca::choose(&home, Some(stranger)).is_err(),
+                "{stranger}"
+            );
+            assert!(find(Some(stranger)).is_err(), "{stranger}");
         }
         assert_eq!(home.cas().len(), 2);
     }
