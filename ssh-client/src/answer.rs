@@ -1,11 +1,13 @@
 //! What the CA sent, checked before it is kept (A44): the certificate is for our key, of the role
-//! that was asked, not longer than the role allows, for one role's principals, with nothing in it
-//! that we do not know, and signed by a key that the pinned identity key vouches for.
+//! that was asked, not longer than the role allows, for one role's principals, with no option but
+//! those that a CA of ours issues, and signed by a key that the pinned identity key vouches for.
 
 use jit_ssh_api::issue::CertificateAnswer;
 use jit_ssh_terminal::Failure;
 
-use crate::certificate::{Certificate, CertificateError};
+use crate::certificate::{
+    ACCESS_UNTIL_EXTENSION, Certificate, CertificateError, LOGIN_EXTENSION, POLICY_EXTENSION,
+};
 
 /// What the answer must fit.
 pub(crate) struct Wanted<'a> {
@@ -45,8 +47,8 @@ pub(crate) enum AnswerError {
     /// Not valid now, or for longer than the role allows.
     #[error("its validity is not what the role allows")]
     Validity,
-    /// Options that nobody asked for.
-    #[error("it has an option that we do not know: {0:?}")]
+    /// An option that no role can name and no CA of ours issues.
+    #[error("it has an option that a jit-ssh CA does not issue: {0:?}")]
     Option(String),
     /// Signed by a key that is not in the key set.
     #[error("it is signed by a key that the CA's identity key does not vouch for")]
@@ -113,12 +115,12 @@ pub(crate) fn check(
         return Err(AnswerError::Validity);
     }
     for (name, _) in &certificate.critical_options {
-        if !CRITICAL.contains(&name.as_str()) {
+        if name != SOURCE_ADDRESS {
             return Err(AnswerError::Option(name.clone()));
         }
     }
     for (name, _) in &certificate.extensions {
-        if !EXTENSIONS.contains(&name.as_str()) && !name.ends_with("@jit-ssh.dev") {
+        if !PERMITS.contains(&name.as_str()) && !OURS.contains(&name.as_str()) {
             return Err(AnswerError::Option(name.clone()));
         }
     }
@@ -156,14 +158,17 @@ fn check_principals(
 const USER: u32 = 1;
 /// What clocks and the CA's own rounding may add, in seconds.
 const SLACK: u64 = 120;
-const CRITICAL: [&str; 3] = ["source-address", "force-command", "verify-required"];
-const EXTENSIONS: [&str; 5] = [
-    "permit-pty",
-    "permit-port-forwarding",
-    "permit-agent-forwarding",
+/// The one critical option that a policy can ask for.
+const SOURCE_ADDRESS: &str = "source-address";
+/// The extensions that a role can name.
+const PERMITS: [&str; 4] = [
     "permit-X11-forwarding",
-    "no-touch-required",
+    "permit-agent-forwarding",
+    "permit-port-forwarding",
+    "permit-pty",
 ];
+/// What the CA adds of its own: until when, by which login, under which policy.
+const OURS: [&str; 3] = [ACCESS_UNTIL_EXTENSION, LOGIN_EXTENSION, POLICY_EXTENSION];
 
 #[cfg(test)]
 mod tests {
@@ -277,11 +282,36 @@ mod tests {
         );
         let refusal = refused(&[&id, &role, &time]);
         assert_eq!(refusal, Some(AnswerError::Option("permit-user-rc".into())));
-        let unknown = ["-O", "critical:x@example.com=1"];
-        assert!(matches!(
-            refused(&[&id, &role, &time, &plain, &unknown]),
-            Some(AnswerError::Option(_))
-        ));
+        // Each option that a CA of ours never issues, the restricting ones too: it is not the grant's.
+        for (foreign, name) in [
+            ("force-command=id", "force-command"),
+            ("verify-required", "verify-required"),
+            ("no-touch-required", "no-touch-required"),
+            ("permit-user-rc", "permit-user-rc"),
+            ("critical:x@example.com=1", "x@example.com"),
+            ("critical:login@jit-ssh.dev=1", "login@jit-ssh.dev"),
+            ("critical:permit-pty", "permit-pty"),
+            ("extension:x@example.com=1", "x@example.com"),
+            ("extension:root@jit-ssh.dev=1", "root@jit-ssh.dev"),
+            ("extension:@jit-ssh.dev", "@jit-ssh.dev"),
+            ("extension:source-address=::/0", "source-address"),
+            ("extension:force-command=id", "force-command"),
+        ] {
+            let refusal = refused(&[&id, &role, &time, &plain, &["-O", foreign]]);
+            assert_eq!(refusal, Some(AnswerError::Option(name.into())), "{foreign}");
+        }
+        for known in [
+            "source-address=10.0.0.0/8",
+            "permit-X11-forwarding",
+            "permit-agent-forwarding",
+            "permit-port-forwarding",
+            "extension:access-until@jit-ssh.dev=1",
+            "extension:login@jit-ssh.dev=1",
+            "extension:policy@jit-ssh.dev=1",
+        ] {
+            let refusal = refused(&[&id, &role, &time, &plain, &["-O", known]]);
+            assert_eq!(refusal, None, "{known}");
+        }
         assert_eq!(
             refused(&[&["-h"], &id, &role, &time]),
             Some(AnswerError::Kind)

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use jit_ssh_api::key_set::Purpose;
+use jit_ssh_connect::login_key::is_at;
 use jit_ssh_connect::{
     ConnectError, Connection, Options, Pin as Voucher, Request, SignProof, discover,
 };
@@ -204,10 +205,10 @@ pub(crate) fn options(ca_files: &[PathBuf]) -> Options {
 }
 
 fn pinned_at(home: &Home, url: &str) -> Result<Option<(CaFiles, Pin)>, Failure> {
-    let wanted = jit_ssh_connect::normalise_url(url)?;
+    jit_ssh_connect::normalise_url(url)?;
     for files in home.cas() {
         if let Some(pin) = files.pin()?
-            && jit_ssh_connect::normalise_url(&pin.known.url).is_ok_and(|known| known == wanted)
+            && is_at(&pin.known, url)
         {
             return Ok(Some((files, pin)));
         }
@@ -254,10 +255,12 @@ pub(crate) fn choose(home: &Home, named: Option<&str>) -> Result<CaFiles, Failur
     if let Some(ca) = cas.iter().find(|ca| ca.name == named) {
         return Ok(ca.clone());
     }
-    if named.contains("://")
-        && let Some((files, _)) = pinned_at(home, named)?
-    {
-        return Ok(files);
+    for files in cas {
+        if let Some(pin) = files.pin()?
+            && is_at(&pin.known, named)
+        {
+            return Ok(files);
+        }
     }
     Err(
         Failure::usage(format_args!("The CA {named} is not known here."))

@@ -36,6 +36,13 @@ pub(crate) struct Certificate {
     pub(crate) comment: String,
 }
 
+/// Id of the login that a certificate belongs to.
+pub(crate) const LOGIN_EXTENSION: &str = "login@jit-ssh.dev";
+/// SHA-256 of the policy that gave it.
+pub(crate) const POLICY_EXTENSION: &str = "policy@jit-ssh.dev";
+/// When a session that it opened should end, seconds since 1970-01-01 UTC.
+pub(crate) const ACCESS_UNTIL_EXTENSION: &str = "access-until@jit-ssh.dev";
+
 /// Why some text is not a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CertificateError {

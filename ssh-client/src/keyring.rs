@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::platform;
 use crate::state::{self, CaFiles, StateError, TokenPlace};
 
 /// Keeps the token where it was, else in the keyring if that works, else in a file.
@@ -70,19 +71,12 @@ fn entry(name: &str) -> Option<keyring::Entry> {
 
 /// Runs something that may wait for a person who is not there.
 fn patiently<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    // Without a session bus the answer is known, and looking for one may start things.
-    if cfg!(target_os = "linux") && !has_session_bus() {
+    if !platform::may_have_keyring() {
         return None;
     }
     let (tell, hear) = channel();
     std::thread::spawn(move || tell.send(work()));
     hear.recv_timeout(PATIENCE).ok()
-}
-
-fn has_session_bus() -> bool {
-    std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some_and(|address| !address.is_empty())
-        || std::env::var_os("XDG_RUNTIME_DIR")
-            .is_some_and(|folder| std::path::Path::new(&folder).join("bus").exists())
 }
 
 const PATIENCE: Duration = Duration::from_secs(15);

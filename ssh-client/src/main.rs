@@ -4,7 +4,7 @@
 //! cli        what the person typed
 //!  └► command   one file each; `ensure` and `status --short` answer within milliseconds from files
 //!      ├► state, certificate        what is on disk, read without a runtime or a network
-//!      ├► sign_in ─► oidc, key, agent    a browser sign-in, bound to a fresh key
+//!      ├► sign_in ─► oidc, key, keyring  a browser sign-in, bound to a fresh key
 //!      ├► renew ─► answer           certificates without a browser; what the CA sends is checked
 //!      ├► ca                        pin, first contact, signed calls
 //!      └► ssh_config                what makes plain `ssh` ask `ensure`

@@ -1,42 +1,14 @@
-//! What differs between Linux, macOS and Windows: folders, modes, the terminal, the desktop, how a
-//! browser is opened, where ssh-agent listens, who called us. Nothing outside of this file knows
+//! What differs between Linux, macOS and Windows: modes, the terminal, the desktop, how a browser is
+//! opened, whether a keyring may answer, how paths stand in ssh's configuration, who called us; the
+//! folders and the agent are `jit_ssh_connect::platform`'s. Nothing outside of these two files knows
 //! which system it runs on.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The person's home folder.
-pub(crate) fn home() -> Option<PathBuf> {
-    let name = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
-    absolute(std::env::var_os(name))
-}
-
-/// Folder of what the person decided (pins): `$XDG_CONFIG_HOME/jit-ssh`.
-pub(crate) fn config_dir() -> Option<PathBuf> {
-    folder("XDG_CONFIG_HOME", "APPDATA", ".config")
-}
-
-/// Folder of what the program keeps (keys, certificates): `$XDG_STATE_HOME/jit-ssh`.
-pub(crate) fn state_dir() -> Option<PathBuf> {
-    folder("XDG_STATE_HOME", "LOCALAPPDATA", ".local/state")
-}
-
-fn folder(xdg: &str, windows: &str, below_home: &str) -> Option<PathBuf> {
-    let named = absolute(std::env::var_os(xdg));
-    let base = if cfg!(windows) {
-        named.or_else(|| absolute(std::env::var_os(windows)))
-    } else {
-        named
-    };
-    base.or_else(|| home().map(|home| home.join(below_home)))
-        .map(|base| base.join("jit-ssh"))
-}
-
-fn absolute(value: Option<OsString>) -> Option<PathBuf> {
-    value.map(PathBuf::from).filter(|path| path.is_absolute())
-}
+pub(crate) use jit_ssh_connect::platform::{config_dir, home, state_dir};
 
 /// Creates a file that must not exist yet, for its owner alone whatever the umask says (A47).
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
@@ -100,6 +72,34 @@ pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Where this program is. After an upgrade in the middle of a run Linux says `… (deleted)`, and no
+/// file is called so: the new program at the old place is meant then, if there is one.
+pub(crate) fn own_program() -> io::Result<PathBuf> {
+    at_its_place(std::env::current_exe()?)
+}
+
+fn at_its_place(path: PathBuf) -> io::Result<PathBuf> {
+    if is_executable(&path) {
+        return Ok(path);
+    }
+    let replaced = path
+        .to_str()
+        .and_then(|text| text.strip_suffix(" (deleted)"));
+    match replaced.map(PathBuf::from) {
+        Some(replaced) if is_executable(&replaced) => Ok(replaced),
+        _ => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("{} is not there any more", path.display()),
+        )),
+    }
+}
+
+/// Whether a file is there that can be started.
+pub(crate) fn is_executable(path: &Path) -> bool {
+    std::fs::metadata(path)
+        .is_ok_and(|facts| facts.is_file() && mode(&facts).is_none_or(|mode| mode & 0o111 != 0))
+}
+
 /// The mode bits of a file, where there are such.
 pub(crate) fn mode(facts: &std::fs::Metadata) -> Option<u32> {
     #[cfg(unix)]
@@ -114,11 +114,41 @@ pub(crate) fn mode(facts: &std::fs::Metadata) -> Option<u32> {
     }
 }
 
+/// The person's terminal.
+#[derive(Debug)]
+pub(crate) struct Keyboard {
+    input: File,
+    output: File,
+}
+
 /// The controlling terminal, even where standard input is something else (`Match exec` gives us
 /// `/dev/null`, and `git` the other end of a pipe).
-pub(crate) fn terminal() -> io::Result<File> {
-    let path = if cfg!(windows) { "CONIN$" } else { "/dev/tty" };
-    OpenOptions::new().read(true).write(true).open(path)
+pub(crate) fn terminal() -> io::Result<Keyboard> {
+    let open = |path: &str| OpenOptions::new().read(true).write(true).open(path);
+    // A console's input and its screen are two things.
+    let (input, output) = if cfg!(windows) {
+        (open("CONIN$")?, open("CONOUT$")?)
+    } else {
+        let terminal = open("/dev/tty")?;
+        (terminal.try_clone()?, terminal)
+    };
+    Ok(Keyboard { input, output })
+}
+
+impl Read for Keyboard {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.input.read(buffer)
+    }
+}
+
+impl Write for Keyboard {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
 }
 
 /// While it lives, the terminal hands over bytes at once and without echo: a terminal's own line
@@ -132,11 +162,11 @@ pub(crate) struct RawMode {
 
 impl RawMode {
     /// Switches the terminal; it is as before once this is dropped.
-    pub(crate) fn enter(terminal: &File) -> io::Result<Self> {
+    pub(crate) fn enter(terminal: &Keyboard) -> io::Result<Self> {
         #[cfg(unix)]
         {
             use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-            let terminal = terminal.try_clone()?;
+            let terminal = terminal.input.try_clone()?;
             let before = tcgetattr(&terminal)?;
             let mut raw = before.clone();
             raw.local_modes
@@ -146,6 +176,7 @@ impl RawMode {
         }
         #[cfg(not(unix))]
         {
+            // A console keeps lines whole, however long they are; what is pasted is shown there.
             let _ = terminal;
             Ok(RawMode {})
         }
@@ -158,6 +189,33 @@ impl Drop for RawMode {
         use rustix::termios::{OptionalActions, tcsetattr};
         // Nothing can be done about a terminal that is gone.
         let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
+    }
+}
+
+/// Whether there may be a keyring. Without a session bus the answer is known, and looking for one
+/// may start things.
+pub(crate) fn may_have_keyring() -> bool {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    !cfg!(target_os = "linux")
+        || set("DBUS_SESSION_BUS_ADDRESS").is_some()
+        || set("XDG_RUNTIME_DIR").is_some_and(|folder| Path::new(&folder).join("bus").exists())
+}
+
+/// A path as ssh's configuration writes it.
+pub(crate) fn with_slashes(path: &str) -> String {
+    if cfg!(windows) {
+        path.replace('\\', "/")
+    } else {
+        path.to_owned()
+    }
+}
+
+/// A word of the shell that runs `Match exec`, between the double quotes of ssh's configuration.
+pub(crate) fn shell_word(text: &str) -> String {
+    if cfg!(windows) {
+        format!("\\\"{text}\\\"")
+    } else {
+        format!("'{text}'")
     }
 }
 
@@ -232,4 +290,27 @@ pub(crate) fn calling_ssh() -> Option<Vec<String>> {
     }
     #[cfg(not(target_os = "linux"))]
     None
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_program_that_was_replaced_is_found_and_one_that_is_gone_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("jit-ssh");
+        let deleted = folder.path().join("jit-ssh (deleted)");
+        assert!(at_its_place(deleted.clone()).is_err());
+        crate::state::write(&program, b"").unwrap();
+        assert!(at_its_place(deleted.clone()).is_err(), "it does not start");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(at_its_place(deleted.clone()).unwrap(), program);
+        assert_eq!(at_its_place(program.clone()).unwrap(), program);
+        // Whoever calls a program so means it.
+        std::fs::rename(&program, &deleted).unwrap();
+        assert_eq!(at_its_place(deleted.clone()).unwrap(), deleted);
+    }
 }

@@ -1,6 +1,6 @@
 //! One sign-in, from a fresh key to the first certificate, in numbered steps. Nothing is kept before
 //! the CA opened the login: giving up half-way (Ctrl-C, a closed tab) leaves what was there before.
-//! The caller holds the CA's lock.
+//! The caller has the turn to sign in; the lock of the CA's files is taken once the person is done.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,7 +26,9 @@ use crate::oidc::loopback::Loopback;
 use crate::oidc::{Metadata, OidcError, Tokens, Transaction, browser, paste, safe_url};
 use crate::platform;
 use crate::renew::{self, Ask};
-use crate::state::{LoginState, NamedKeyState, Renewal, TokenPlace};
+use crate::state::{
+    self, CaFiles, Lock, LoginState, NamedKeyState, Renewal, StateError, TokenPlace,
+};
 use jit_ssh_connect::agent::{Agent, AgentError};
 
 /// What the person wants of a sign-in.
@@ -74,8 +76,53 @@ pub(crate) struct SignedIn {
     pub(crate) no_agent: Option<AgentError>,
 }
 
-/// Signs in.
+/// The turn to send the person to a browser: one shell at a time has it.
+pub(crate) enum Turn {
+    /// At once.
+    Free(Lock),
+    /// After another shell, whose sign-in worked or came to nothing.
+    After(Lock),
+    /// Another shell has it for longer than a browser may take.
+    Taken,
+}
+
+/// Waits for the turn; without a limit where somebody watches, who can give up.
+pub(crate) fn turn(
+    files: &CaFiles,
+    watched: bool,
+    terminal: &mut Terminal,
+) -> Result<Turn, StateError> {
+    if let Some(turn) = files.turn()? {
+        return Ok(Turn::Free(turn));
+    }
+    if watched {
+        terminal.note(format_args!(
+            "Another shell is signing in at {}; waiting for it (Ctrl-C gives up).",
+            files.name
+        ));
+    }
+    match files.wait_for_turn((!watched).then_some(PATIENCE)) {
+        Ok(turn) => Ok(Turn::After(turn)),
+        Err(StateError::Busy(_)) => Ok(Turn::Taken),
+        Err(error) => Err(error),
+    }
+}
+
+/// Signs in. What comes to nothing is noted: others that wait for their turn must not open one
+/// browser after the other.
 pub(crate) async fn sign_in(
+    ca: &mut Ca,
+    wanted: &SignIn,
+    terminal: &mut Terminal,
+) -> Result<SignedIn, Failure> {
+    let signed_in = in_steps(ca, wanted, terminal).await;
+    if signed_in.is_err() {
+        ca.files.note_failed_sign_in(jit_ssh_connect::now())?;
+    }
+    signed_in
+}
+
+async fn in_steps(
     ca: &mut Ca,
     wanted: &SignIn,
     terminal: &mut Terminal,
@@ -126,6 +173,8 @@ pub(crate) async fn sign_in(
             .map(|token| token.to_string()),
         certified_key,
     };
+    let files = ca.files.clone();
+    let _lock = files.lock(state::PATIENCE)?;
     let opened = open_login(ca, open, &wanted.ask, &mut signer, terminal).await?;
     // 6. From here on it is kept. The old login goes first: its key and certificates are replaced.
     end_old_login(ca, terminal).await;

@@ -1,6 +1,7 @@
 //! The files of the person: pins (what they decided), logins, keys and certificates (what we
 //! keep). Folders 0700, files 0600 whatever the umask says, written whole or not at all, never
-//! through somebody else's link; a lock for each CA, so that many shells do one thing once (A47).
+//! through somebody else's link; two locks for each CA, one for its files and one for the turn to
+//! sign in, so that many shells do one thing once and none waits for somebody else's browser (A47).
 //!
 //! ```text
 //! ~/.config/jit-ssh/cas/NAME/pin.json           the CA's URL, identity key, last key set
@@ -13,14 +14,18 @@
 //! ~/.local/state/jit-ssh/NAME/key-cert.pub      the last one: for tools that read no `Match`
 //! ```
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use jit_ssh_api::discovery::Discovery;
 use jit_ssh_api::login::Login;
 use jit_ssh_api::role::RolesAnswer;
 use jit_ssh_connect::KnownCa;
+pub(crate) use jit_ssh_connect::login_key::KeyPlace;
+use jit_ssh_connect::login_key::{KEY_FILE, LOGIN_FILE, PIN_FILE};
 use jit_ssh_terminal::Failure;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -52,6 +57,9 @@ pub(crate) enum StateError {
     /// A CA's name that cannot be a folder's.
     #[error("the CA's name {0:?} cannot be used for a folder")]
     Name(String),
+    /// Somebody else holds a lock, and goes on holding it.
+    #[error("another jit-ssh holds {0} and does not come to its end")]
+    Busy(PathBuf),
 }
 
 impl From<StateError> for Failure {
@@ -63,6 +71,9 @@ impl From<StateError> for Failure {
                 "Remove the file and sign in again: `jit-ssh login --ca URL`."
             }
             StateError::Name(_) => "Tell whoever runs the CA: `name` in ca.toml is no host name.",
+            StateError::Busy(_) => {
+                "Look for it: `pgrep -a jit-ssh`. One that was stopped (Ctrl-Z) goes on with `fg`."
+            }
         };
         Failure::failed(format_args!("{error}.")).next(next)
     }
@@ -125,7 +136,7 @@ impl Home {
 
     /// Guards what belongs to no single CA: the ssh include.
     pub(crate) fn lock(&self) -> Result<Lock, StateError> {
-        lock(&self.config, "lock")
+        lock(&self.config, "lock", Some(PATIENCE))
     }
 }
 
@@ -216,19 +227,6 @@ impl LoginState {
     }
 }
 
-/// Where the login key is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "place")]
-pub(crate) enum KeyPlace {
-    /// In the agent at this address, until the login's end.
-    Agent {
-        /// Socket or pipe.
-        address: PathBuf,
-    },
-    /// In `key`, 0600.
-    File,
-}
-
 /// A key that the person named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NamedKeyState {
@@ -274,7 +272,7 @@ pub(crate) enum TokenPlace {
 impl CaFiles {
     /// `pin.json`.
     pub(crate) fn pin_path(&self) -> PathBuf {
-        self.config.join("pin.json")
+        self.config.join(PIN_FILE)
     }
 
     /// The pin, if there is one.
@@ -289,8 +287,9 @@ impl CaFiles {
 
     /// Forgets everything about this CA.
     pub(crate) fn forget(&self) -> Result<(), StateError> {
-        remove_dir(&self.state)?;
-        remove_dir(&self.config)
+        let state = remove_dir(&self.state);
+        remove_dir(&self.config)?;
+        state
     }
 
     /// The login, if there is one. It may have ended.
@@ -318,13 +317,13 @@ impl CaFiles {
     }
 
     fn login_path(&self) -> PathBuf {
-        self.state.join("login.json")
+        self.state.join(LOGIN_FILE)
     }
 
     /// Path of the login key, as `IdentityFile` wants it: `ssh` reads `key.pub` beside it where the
     /// key itself is in the agent.
     pub(crate) fn key(&self) -> PathBuf {
-        self.state.join("key")
+        self.state.join(KEY_FILE)
     }
 
     /// Its public part.
@@ -381,23 +380,38 @@ impl CaFiles {
         remove(&self.stable_certificate())
     }
 
-    /// Removes login, key and certificates; the pin stays.
+    /// Removes login, key and certificates, all that can be; the pin stays.
     pub(crate) fn remove_login(&self) -> Result<(), StateError> {
-        self.remove_certificates()?;
-        for path in [
+        let secrets = [
             self.key(),
-            self.public_key(),
             self.refresh_token(),
+            self.public_key(),
             self.login_path(),
-        ] {
-            remove(&path)?;
-        }
-        Ok(())
+        ];
+        let removed = secrets.map(|path| remove(&path));
+        self.remove_certificates()?;
+        removed.into_iter().collect()
     }
 
-    /// Waits until nobody else changes this CA's files.
-    pub(crate) fn lock(&self) -> Result<Lock, StateError> {
-        lock(&self.state, "lock")
+    /// Waits until nobody else changes this CA's files, but not longer than that. It is held for
+    /// calls to the CA and the identity provider, which have their own limits, and never while a
+    /// person is waited for: that is what [`CaFiles::turn`] is for.
+    pub(crate) fn lock(&self, patience: Duration) -> Result<Lock, StateError> {
+        lock(&self.state, "lock", Some(patience))
+    }
+
+    /// The turn to send the person to a browser; `None` while another shell has it.
+    pub(crate) fn turn(&self) -> Result<Option<Lock>, StateError> {
+        match lock(&self.state, SIGN_IN, Some(Duration::ZERO)) {
+            Ok(turn) => Ok(Some(turn)),
+            Err(StateError::Busy(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits for that turn; without a limit where somebody is there who can give up.
+    pub(crate) fn wait_for_turn(&self, patience: Option<Duration>) -> Result<Lock, StateError> {
+        lock(&self.state, SIGN_IN, patience)
     }
 
     /// Remembers that an interactive sign-in was tried and came to nothing.
@@ -427,7 +441,7 @@ pub(crate) struct Lock {
     _file: File,
 }
 
-fn lock(folder: &Path, name: &str) -> Result<Lock, StateError> {
+fn lock(folder: &Path, name: &str, patience: Option<Duration>) -> Result<Lock, StateError> {
     let path = folder.join(name);
     let io = |cause| StateError::Io {
         path: path.clone(),
@@ -435,8 +449,27 @@ fn lock(folder: &Path, name: &str) -> Result<Lock, StateError> {
     };
     platform::private_dir(folder).map_err(io)?;
     let file = platform::open_lock(&path).map_err(io)?;
-    file.lock().map_err(io)?;
-    Ok(Lock { _file: file })
+    match file.try_lock() {
+        Ok(()) => return Ok(Lock { _file: file }),
+        Err(TryLockError::WouldBlock) => {}
+        Err(TryLockError::Error(cause)) => return Err(io(cause)),
+    }
+    let Some(patience) = patience else {
+        file.lock().map_err(io)?;
+        return Ok(Lock { _file: file });
+    };
+    // The system knows no limit for this. A lock that comes too late goes with the file that nobody
+    // takes any more.
+    let (tell, hear) = channel();
+    std::thread::spawn(move || {
+        let locked = file.lock();
+        let _ = tell.send(locked.map(|()| file));
+    });
+    match hear.recv_timeout(patience) {
+        Ok(Ok(file)) => Ok(Lock { _file: file }),
+        Ok(Err(cause)) => Err(io(cause)),
+        Err(_) => Err(StateError::Busy(path)),
+    }
 }
 
 /// Writes a private file whole or not at all: a new file beside it, on disk, then renamed. Dying
@@ -558,6 +591,13 @@ fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StateError> {
     write(path, &text)
 }
 
+/// Longest time that a lock is waited for where nothing else is said: what others do under it takes
+/// a call or two, and a process that was stopped must not stop everybody.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Name of the lock for sign-ins.
+const SIGN_IN: &str = "sign-in";
+
 /// Nothing that we read is larger.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -617,17 +657,35 @@ mod tests {
     fn two_holders_of_one_lock_take_turns() {
         let base = tempfile::tempdir().unwrap();
         let ca = Home::at(base.path()).ca("ca").unwrap();
-        let first = ca.lock().unwrap();
+        let first = ca.lock(PATIENCE).unwrap();
         let other = ca.clone();
         let (tell, hear) = std::sync::mpsc::channel();
         let waiting = std::thread::spawn(move || {
-            let _second = other.lock().unwrap();
+            let _second = other.lock(PATIENCE).unwrap();
             tell.send(()).unwrap();
         });
         assert!(hear.try_recv().is_err());
         drop(first);
         waiting.join().unwrap();
         hear.try_recv().unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_is_never_given_back_is_not_waited_for_for_ever() {
+        let base = tempfile::tempdir().unwrap();
+        let ca = Home::at(base.path()).ca("ca").unwrap();
+        let first = ca.lock(Duration::ZERO).unwrap();
+        let late = ca.lock(Duration::from_millis(20));
+        assert!(matches!(late, Err(StateError::Busy(_))));
+        // Whoever signs in has the other lock: files can be changed meanwhile.
+        let turn = ca.turn().unwrap().unwrap();
+        assert!(ca.turn().unwrap().is_none());
+        let late = ca.wait_for_turn(Some(Duration::from_millis(20)));
+        assert!(matches!(late, Err(StateError::Busy(_))));
+        drop((first, turn));
+        // Neither of those who came too late has it now.
+        ca.lock(PATIENCE).unwrap();
+        ca.wait_for_turn(None).unwrap();
     }
 
     #[cfg(unix)]
@@ -678,11 +736,31 @@ mod tests {
             files.write_login(&login).unwrap();
         }
         assert!(find(None).is_err(), "two are known");
-        for named in ["ca.example.com", "https://ca.example.com/"] {
+        for named in [
+            "ca.example.com",
+            "https://ca.example.com/",
+            "CA.example.com:443",
+        ] {
+            assert_eq!(
+                crate::ca::choose(&home, Some(named)).unwrap().name,
+                "ca.example.com"
+            );
             let mut found = find(Some(named)).unwrap();
             assert_eq!(found.known.name, "ca.example.com");
             let signature = found.signer.sign("n@v1", b"m").unwrap();
             key.public_key().verify("n@v1", b"m", &signature).unwrap();
+        }
+        for stranger in [
+            "example.com",
+            "http://ca.example.com",
+            "ca.example.com/x",
+            "",
+        ] {
+            assert!(
+                crate::ca::choose(&home, Some(stranger)).is_err(),
+                "{stranger}"
+            );
+            assert!(find(Some(stranger)).is_err(), "{stranger}");
         }
         assert_eq!(home.cas().len(), 2);
     }

@@ -192,6 +192,76 @@ fn a_logout_ends_the_login_for_good_and_leaves_nothing() {
 }
 
 #[test]
+fn with_json_whatever_happens_is_one_line() {
+    let mut scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.laptop("alice");
+    let said = scene.sign_in(&laptop, &["--json", "--ssh-config"]).ok();
+    assert_eq!(said.json()["role"], "production-observer", "{said}");
+    assert_eq!(said.json()["ssh_config"]["changed"], true, "{said}");
+    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+    // Signed in, and the role refused.
+    let said = scene.sign_in(&laptop, &["--json", "--role", "production-admin"]);
+    let line = said.failed_with(3).json();
+    assert_eq!(line["error"]["exit"], 3, "{line}");
+    assert!(line["login"]["id"].is_string(), "{line}");
+    assert_eq!(line["certificate"], serde_json::Value::Null, "{line}");
+    // Signed in, and the person's own configuration unreadable.
+    laptop.jit(&["ssh-config", "--remove"]).go().ok();
+    let config = laptop.home().join(".ssh/config");
+    let mut text = fs::read_to_string(&config).unwrap();
+    text.push_str("NoSuchKeyword yes\n");
+    fs::write(&config, text).unwrap();
+    let said = scene.sign_in(&laptop, &["--json", "--ssh-config"]);
+    let line = said.failed_with(1).json();
+    assert!(line["certificate"].is_string(), "{line}");
+    assert_eq!(line["error"]["exit"], 1, "{line}");
+    // Signed out here, and the CA away.
+    scene.lab.ca.stop();
+    let laptop = Laptop::again(&scene.world, "alice");
+    let line = laptop.jit(&["logout", "--json"]).go().failed_with(5).json();
+    assert_eq!(line["ended_at_ca"], false, "{line}");
+    assert_eq!(line["error"]["exit"], 5, "{line}");
+}
+
+#[test]
+fn a_logout_removes_everything_here_whoever_does_not_answer() {
+    let mut scene = scene!(Scene::new(&[]));
+    let laptop = scene.laptop("alice");
+    scene.sign_in(&laptop, &["--no-agent"]).ok();
+    let state = laptop.home().join(".local/state/jit-ssh/ca.test");
+    let left = |laptop: &Laptop<'_>| {
+        let mut left = certificates(laptop);
+        let names = ["key", "key.pub", "login.json"].map(|name| state.join(name));
+        left.extend(names.into_iter().filter(|path| path.exists()));
+        left
+    };
+    assert_eq!(left(&laptop).len(), 5, "{:?}", left(&laptop));
+    // A token that cannot be removed is told, after all else is gone.
+    let token = state.join("refresh-token");
+    fs::remove_file(&token).unwrap();
+    fs::create_dir(&token).unwrap();
+    let said = laptop.jit(&["logout"]).go().failed_with(1);
+    assert!(said.stderr.contains("refresh-token"), "{said}");
+    assert!(left(&laptop).is_empty(), "{:?}", left(&laptop));
+    assert_eq!(scene.lab.ca.records_of("login-ended").len(), 1);
+    fs::remove_dir(&token).unwrap();
+    // The CA is away.
+    scene.sign_in(&laptop, &["--no-agent"]).ok();
+    scene.lab.ca.stop();
+    let laptop = Laptop::again(&scene.world, "alice");
+    let said = laptop.jit(&["logout"]).go().failed_with(5);
+    assert!(said.stderr.contains("removed here"), "{said}");
+    assert!(left(&laptop).is_empty(), "{:?}", left(&laptop));
+    assert!(!token.exists());
+    // The pin is damaged and in the way.
+    let pin = laptop.home().join(".config/jit-ssh/cas/ca.test");
+    fs::write(pin.join("pin.json"), "{").unwrap();
+    fs::write(state.join("key"), "PRIVATE KEY").unwrap();
+    laptop.jit(&["logout", "--forget"]).go().ok();
+    assert!(!pin.exists() && !state.exists());
+}
+
+#[test]
 fn status_roles_and_inspect_say_who_and_how_long() {
     let scene = scene!(Scene::new(&[WEB]));
     let laptop = scene.signed_in("alice");
@@ -223,6 +293,49 @@ fn a_login_over_https_believes_the_pinned_key_set_alone() {
     let scene = scene!(Scene::with(Lab::builder().tls(), &[WEB], |plan| plan));
     let laptop = scene.signed_in("alice");
     laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+}
+
+#[test]
+fn a_first_use_without_a_fingerprint_needs_tls_that_verifies_and_says_so() {
+    let scene = scene!(Scene::with(Lab::builder().tls(), &[], |plan| plan));
+    let url = &scene.lab.ca.url;
+    let laptop = scene.laptop("alice");
+    let pin = laptop.home().join(".config/jit-ssh/cas/ca.test/pin.json");
+    // Nothing vouches for the CA: nothing is pinned, nobody is sent to a browser.
+    laptop.jit(&["login", "--ca", url]).go().failed_with(1);
+    assert!(!pin.exists());
+    assert!(scene.lab.idp.inner().authorizations.is_empty());
+    let pem = tls_certificate(&scene.lab.ca.data);
+    let file = laptop.home().join("company-tls.pem");
+    fs::write(&file, pem).unwrap();
+    let by_option = laptop.jit(&["login", "--ca", url, "--ca-file"]).arg(&file);
+    let by_environment = laptop
+        .jit(&["login", "--ca", url])
+        .env("JIT_SSH_CA_FILE", &file);
+    for login in [by_option, by_environment] {
+        let said = login.go().ok();
+        let print = scene.lab.ca.fingerprint();
+        assert!(said.stderr.contains(&print), "{said}");
+        assert!(said.stderr.contains("nobody has compared it"), "{said}");
+        let text = fs::read_to_string(&pin).unwrap();
+        assert!(
+            text.contains("public-tls") && text.contains(&print),
+            "{text}"
+        );
+        // From here on the pin vouches.
+        laptop.jit(&["roles"]).go().ok();
+        laptop.jit(&["logout", "--forget"]).go().ok();
+        assert!(!pin.exists());
+    }
+}
+
+/// The certificate that the CA made itself.
+fn tls_certificate(data: &std::path::Path) -> String {
+    below(data)
+        .into_iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .find(|text| text.starts_with("-----BEGIN CERTIFICATE"))
+        .unwrap()
 }
 
 #[test]

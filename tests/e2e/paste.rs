@@ -5,6 +5,7 @@ use jit_ssh_tests::ca::Ca;
 use jit_ssh_tests::client::Laptop;
 use jit_ssh_tests::clock;
 use jit_ssh_tests::dir::Dir;
+use jit_ssh_tests::lab::Lab;
 use jit_ssh_tests::process::{Child, Run, program};
 
 use crate::scene;
@@ -91,6 +92,35 @@ fn what_the_cas_page_shows_signs_in() {
     assert!(!shown.contains("http"), "{shown}");
     assert_eq!(terminal.paste(&shown), 0, "{}", terminal.child.log());
     laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+}
+
+#[test]
+fn the_address_of_a_page_that_could_not_be_opened_signs_in() {
+    // A provider that the CA has no page for: the browser ends at an address of its own machine.
+    let mut lab = Lab::builder().prepare();
+    let path = lab.ca.data.join("ca.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let page = text.rfind("[[issuers.clients]]").unwrap();
+    let rest = text.find("[limits]").unwrap();
+    let without = format!("{}{}", &text[..page], &text[rest..]);
+    assert!(text[page..rest].contains("paste") && !without.contains("paste"));
+    jit_ssh_tests::ca::replace(&path, &without);
+    lab.ca.serve();
+    let world = lab.world();
+    let scene = scene!(world.map(|world| {
+        let servers = Vec::new();
+        Scene {
+            servers,
+            world,
+            lab,
+        }
+    }));
+    let laptop = scene.laptop("alice");
+    let (mut terminal, url) = Terminal::open(&scene, &laptop, &[]);
+    let failed = browser::paste("alice", &url);
+    assert!(failed.starts_with("http://127.0.0.1:"), "{failed}");
+    assert_eq!(terminal.paste(&failed), 0, "{}", terminal.child.log());
+    assert!(!certificates(&laptop).is_empty());
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use jit_ssh_tests::client::Laptop;
 use jit_ssh_tests::clock;
 use jit_ssh_tests::keygen;
 use jit_ssh_tests::lab::Lab;
-use jit_ssh_tests::process::{Output, installed};
+use jit_ssh_tests::process::{installed, program};
 
 use crate::scene;
 use crate::scene::{BASTION, DB, Scene, WEB};
@@ -102,20 +103,96 @@ fn a_server_behind_a_bastion_is_reached_with_a_role_for_each_hop() {
 }
 
 #[test]
-fn aliases_addresses_and_the_default_account_get_there() {
+fn aliases_addresses_short_names_and_the_default_account_get_there() {
     let scene = scene!(Scene::new(&[WEB]));
     let laptop = scene.signed_in("alice");
     let config = laptop.home().join(".ssh/config");
     let mut text = fs::read_to_string(&config).unwrap();
     text += &format!(
-        "Host web\n    HostName {WEB}\n    Port {}\n",
+        "Host web\n    HostName {WEB}\n    Port {}\n\
+         Host web01\n    CanonicalizeHostname yes\n    CanonicalDomains prod.example.com\n",
         scene.server(WEB).port
     );
     fs::write(&config, text).unwrap();
-    laptop.ssh(&["observer@web", "true"]).ok();
-    laptop
-        .ssh(&[&format!("observer@{}", scene.server(WEB).address), "true"])
-        .ok();
+    let address = scene.server(WEB).address.to_string();
+    // Nobody names an account: it is the first of the first role.
+    for name in [WEB, "web", "web01", &address] {
+        let who = laptop.ssh(&[name, "id -un"]).ok();
+        assert_eq!(who.text(), "observer", "{name}");
+        laptop.ssh(&[&format!("observer@{name}"), "true"]).ok();
+    }
+}
+
+#[test]
+fn tools_that_read_no_match_use_the_stable_paths() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let agent = jit_ssh_tests::agent::Agent::start(&scene.lab.dir);
+    let port = scene.server(WEB).port.to_string();
+    for in_agent in [false, true] {
+        let mut laptop = scene.laptop("alice");
+        if in_agent {
+            laptop = laptop.with_agent(agent.socket());
+            scene.sign_in(&laptop, &[]).ok();
+        } else {
+            scene.sign_in(&laptop, &["--no-agent"]).ok();
+        }
+        let state = laptop.home().join(".local/state/jit-ssh/ca.test");
+        assert_ne!(state.join("key").exists(), in_agent);
+        laptop
+            .jit(&["ensure", "--host", WEB, "--account", "observer"])
+            .go()
+            .ok();
+        let said = laptop
+            .run("ssh")
+            .args(["-F", "none", "-o", "BatchMode=yes", "-p", &port, "-i"])
+            .arg(state.join("key"))
+            .arg("-o")
+            .arg(format!(
+                "CertificateFile={}",
+                state.join("key-cert.pub").display()
+            ))
+            .args([&format!("observer@{WEB}"), "id -un"])
+            .go();
+        assert_eq!(said.ok().text(), "observer", "in the agent: {in_agent}");
+    }
+}
+
+#[test]
+fn what_would_be_written_is_shown_and_nothing_is_touched() {
+    let scene = scene!(Scene::new(&[WEB]));
+    let laptop = scene.laptop("alice");
+    scene.sign_in(&laptop, &[]).ok();
+    let everything = || {
+        let mut files: Vec<_> = scene::below(laptop.home())
+            .into_iter()
+            .filter(|path| !path.ends_with("lock"))
+            .map(|path| (fs::read(&path).unwrap(), path))
+            .collect();
+        files.sort();
+        files
+    };
+    let before = everything();
+    let printed = laptop.jit(&["ssh-config", "--print"]).go().ok();
+    let shown = laptop.jit(&["ssh-config", "--dry-run"]).go().ok();
+    let json = laptop
+        .jit(&["ssh-config", "--dry-run", "--json"])
+        .go()
+        .ok()
+        .json();
+    assert_eq!(everything(), before);
+    assert_eq!(json["changed"], true, "{json}");
+    let include = laptop.home().join(".config/jit-ssh/ssh_config");
+    let line = format!("+ Include \"{}\"", include.display());
+    assert!(shown.stdout.contains(&line), "{shown}");
+    // What was shown is what comes.
+    laptop.jit(&["ssh-config"]).go().ok();
+    assert_eq!(fs::read_to_string(&include).unwrap(), printed.stdout);
+    let installed = everything();
+    let removal = laptop.jit(&["ssh-config", "--remove", "--dry-run"]).go();
+    assert!(removal.ok().stdout.contains("- Include"));
+    assert_eq!(everything(), installed);
+    laptop.jit(&["ssh-config", "--remove"]).go().ok();
+    assert_eq!(everything(), before);
 }
 
 #[test]
@@ -170,75 +247,69 @@ fn ssh_g_is_quiet_and_names_our_key() {
 }
 
 #[test]
-fn other_hosts_keep_the_persons_own_settings_whatever_fails() {
-    let scene = scene!(Scene::new(&[WEB]));
+fn other_hosts_and_accounts_keep_the_persons_own_settings_whatever_fails() {
+    let mut scene = scene!(Scene::new(&[WEB]));
     let laptop = scene.laptop("alice");
-    let config = laptop.home().join(".ssh/config");
-    fs::write(
-        &config,
-        "Host *.example.net\n    User me\n    IdentityFile ~/.ssh/mine\n",
-    )
-    .unwrap();
-    let before = laptop
-        .run("ssh")
-        .args(["-G", "elsewhere.example.net"])
-        .go()
-        .ok()
-        .stdout;
-    scene.sign_in(&laptop, &[]).ok();
-    laptop.jit(&["ssh-config"]).go().ok();
-    let text = fs::read_to_string(&config).unwrap();
-    assert!(
-        text.contains("Host *.example.net"),
-        "the person's own lines stay: {text}"
-    );
-    let same = |what: &str| {
-        let now = laptop
-            .run("ssh")
-            .args(["-G", "elsewhere.example.net"])
-            .go()
-            .ok();
-        eprintln!("{what}");
-        scene::same_settings(&before, &now.stdout);
+    let home = laptop.home().to_owned();
+    let config = home.join(".ssh/config");
+    let own = fs::read_to_string(&config).unwrap()
+        + "Host *.example.net\n    User me\nHost *\n    IdentityFile ~/.ssh/mine\n";
+    fs::write(&config, &own).unwrap();
+    let git = format!("git@{WEB}");
+    let settings = |laptop: &Laptop<'_>, name: &str| {
+        let said = laptop.run("ssh").args(["-G", name]).go().ok();
+        assert!(!said.stderr.contains("jit-ssh"), "{said}");
+        said.stdout
     };
-    same("with the include");
-    // The CA gone, and the client's state gone.
-    laptop.jit(&["logout"]).go();
-    same("after the logout");
-    laptop.jit(&["ssh-config", "--remove"]).go().ok();
-    same("without the include");
-    assert!(!fs::read_to_string(&config).unwrap().contains("jit-ssh"));
-}
-
-#[test]
-fn several_shells_at_once_are_one_login() {
-    let scene = scene!(Scene::new(&[WEB]));
-    let laptop = scene.laptop("alice");
+    let foreign = ["elsewhere.example.net", &git];
+    let before = foreign.map(|name| settings(&laptop, name));
+    let same = |laptop: &Laptop<'_>, what: &str| {
+        eprintln!("{what}");
+        for (name, before) in foreign.iter().zip(&before) {
+            scene::same_settings(before, &settings(laptop, name));
+        }
+    };
+    // On our own host the person's own key is tried in any case, ours where there is one.
+    let ours = |laptop: &Laptop<'_>| {
+        let settings = settings(laptop, &format!("observer@{WEB}"));
+        assert!(settings.contains("/mine"), "{settings}");
+        settings.contains("certificatefile")
+    };
+    // A program of our own, which can go.
+    let own_program = scene.lab.dir.join("jit-ssh");
+    fs::copy(program("jit-ssh"), &own_program).unwrap();
     scene.sign_in(&laptop, &[]).ok();
-    laptop.jit(&["ssh-config"]).go().ok();
-    // All certificates are gone: each of the shells finds that out at the same moment.
+    laptop.run(&own_program).arg("ssh-config").go().ok();
+    let text = fs::read_to_string(&config).unwrap();
+    assert!(text.ends_with(&own), "the person's own lines stay: {text}");
+    same(&laptop, "with the include");
+    assert!(ours(&laptop));
+    let login = home.join(".local/state/jit-ssh/ca.test/login.json");
+    let whole = fs::read(&login).unwrap();
+    fs::write(&login, "{").unwrap();
+    same(&laptop, "with a damaged login");
+    assert!(!ours(&laptop));
+    fs::write(&login, whole).unwrap();
+    assert!(ours(&laptop));
     for path in scene::certificates(&laptop) {
         fs::remove_file(path).unwrap();
     }
-    let to = format!("observer@{WEB}");
-    let said: Vec<Output> = std::thread::scope(|scope| {
-        let shells: Vec<_> = (0..6)
-            .map(|_| scope.spawn(|| laptop.ssh(&[&to, "true"])))
-            .collect();
-        shells
-            .into_iter()
-            .map(|shell| shell.join().unwrap())
-            .collect()
-    });
-    for said in said {
-        said.ok();
-    }
-    assert_eq!(scene.lab.ca.records_of("login-opened").len(), 1);
-    let issued = scene.lab.ca.records_of("certificate").len();
-    assert!(
-        issued <= 3,
-        "{issued} certificates for six shells that wanted the same one"
-    );
+    scene.lab.ca.stop();
+    let laptop = Laptop::again(&scene.world, "alice");
+    same(&laptop, "with the CA down");
+    assert!(!ours(&laptop));
+    laptop.jit(&["logout"]).go().failed_with(5);
+    same(&laptop, "after the logout");
+    assert!(!ours(&laptop));
+    fs::remove_file(&own_program).unwrap();
+    same(&laptop, "with the program gone");
+    assert!(!ours(&laptop));
+    fs::remove_file(home.join(".config/jit-ssh/ssh_config")).unwrap();
+    same(&laptop, "with the include missing");
+    assert!(!ours(&laptop));
+    laptop.jit(&["ssh-config", "--remove"]).go().ok();
+    same(&laptop, "without the include");
+    assert_eq!(fs::read_to_string(&config).unwrap(), own);
 }
 
 #[test]

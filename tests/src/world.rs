@@ -76,7 +76,8 @@ impl World {
         group += &line_of("/etc/group", "nogroup");
         let mut hosts = "127.0.0.1 localhost\n".to_owned();
         for (name, address) in HOSTS {
-            hosts += &format!("{address} {name}\n");
+            // With the dot, as ssh asks where CanonicalizeHostname is on.
+            hosts += &format!("{address} {name} {name}.\n");
         }
         for (name, text) in [
             ("passwd", &passwd),

@@ -6,14 +6,15 @@
 //! listed and removed. Forwarded agents, gpg's, 1Password's and others refuse or forget one of
 //! these. A refused lifetime is final: the key goes to a file (A47).
 
-use std::io::{Read, Write};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rand::{CryptoRng, RngCore};
 use ssh_encoding::{Decode as _, Encode as _};
 use ssh_key::public::PublicKey;
 use ssh_key::{Algorithm, HashAlg, PrivateKey, Signature, SshSig};
+
+use crate::platform::{self, Stream};
 
 /// Why an agent is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -55,12 +56,12 @@ pub struct Agent {
 impl Agent {
     /// The agent of this environment.
     pub fn find() -> Result<Self, AgentError> {
-        Self::at(&address_of_environment().ok_or(AgentError::None)?)
+        Self::at(&platform::agent_address().ok_or(AgentError::None)?)
     }
 
     /// The agent at an address.
     pub fn at(address: &Path) -> Result<Self, AgentError> {
-        let stream = connect(address).map_err(|cause| {
+        let stream = platform::connect_to_agent(address).map_err(|cause| {
             let address = address.to_owned();
             AgentError::Silent { address, cause }
         })?;
@@ -216,33 +217,6 @@ impl Agent {
     }
 }
 
-trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
-
-/// `SSH_AUTH_SOCK`, on Windows also OpenSSH's own pipe.
-fn address_of_environment() -> Option<PathBuf> {
-    let named = std::env::var_os("SSH_AUTH_SOCK").filter(|value| !value.is_empty());
-    if cfg!(windows) && named.is_none() {
-        return Some(PathBuf::from(r"\\.\pipe\openssh-ssh-agent"));
-    }
-    named.map(PathBuf::from)
-}
-
-#[cfg(unix)]
-fn connect(address: &Path) -> std::io::Result<Box<dyn Stream>> {
-    let stream = std::os::unix::net::UnixStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    Ok(Box::new(stream))
-}
-
-#[cfg(not(unix))]
-fn connect(address: &Path) -> std::io::Result<Box<dyn Stream>> {
-    // A named pipe is opened as a file; it knows no time-outs.
-    let mut options = std::fs::OpenOptions::new();
-    Ok(Box::new(options.read(true).write(true).open(address)?))
-}
-
 fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     out.extend_from_slice(&length.to_be_bytes());
@@ -288,7 +262,6 @@ fn looks_forwarded(address: &Path) -> bool {
 }
 
 const NAMESPACE_OF_TRIALS: &str = "jit-ssh-trial@v1";
-const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_ANSWER: u32 = 256 * 1024;
 const FAILURE: u8 = 5;
 const SUCCESS: u8 = 6;
@@ -306,7 +279,9 @@ const RSA_SHA2_512: u32 = 4;
 mod tests {
     use super::*;
     use rand::rngs::OsRng;
+    use std::io::Write as _;
     use std::process::{Child, Command, Stdio};
+    use std::time::Duration;
 
     /// A real `ssh-agent`, ended with the test.
     struct RealAgent {

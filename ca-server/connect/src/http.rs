@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::redirect;
 use url::{Host, Url};
 
@@ -78,6 +79,20 @@ pub(crate) fn local_client(
         .timeout(options.timeout)
         .build()
         .map_err(|error| ConnectError::Client(causes(&error)))
+}
+
+/// The proxy through which calls to `url` go, as the environment says, without its password.
+pub fn proxy_for(url: &Url) -> Option<String> {
+    if is_loopback(url) {
+        return None;
+    }
+    let proxy = Matcher::from_system().intercept(&url.as_str().parse().ok()?)?;
+    let address = proxy.uri();
+    let host = address.authority()?.as_str().rsplit('@').next()?;
+    Some(format!(
+        "{}://{host}",
+        address.scheme_str().unwrap_or("http")
+    ))
 }
 
 /// `ca.example.com`, `https://ca.example.com/` -> `https://ca.example.com`. HTTP on loopback only.

@@ -17,13 +17,15 @@ mod error;
 mod http;
 pub mod login_key;
 mod pin;
+pub mod platform;
 mod signed;
 mod tls;
 
 pub use error::ConnectError;
-pub use http::{Options, http_client, normalise_url};
+pub use http::{Options, http_client, normalise_url, proxy_for};
 pub use pin::{Contact, KnownCa, Pin, discover};
 pub use signed::{Connection, Request, SignError, SignProof};
+pub use tls::{TrustStore, trust_store};
 
 /// Seconds since 1970-01-01 UTC: the only reading of the system clock in the programs that call the
 /// CA.

@@ -1,15 +1,17 @@
 //! The login that `jit-ssh login` left on this machine, for admin commands from anywhere: its pin,
 //! and its key in the agent or in a file. `jit-ssh` alone writes these files (its `state.rs` has the
-//! map); here they are only read, and only what is needed.
+//! map); here they are only read, and only what is needed. What both must agree on stands here: the
+//! names of the files, where a key can be, and which CA is meant by a name or an address.
 
 use std::path::{Path, PathBuf};
 
 use jit_ssh_terminal::{Exit, Failure};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use ssh_key::{HashAlg, PrivateKey, PublicKey, SshSig};
 
 use crate::agent::Agent;
+use crate::platform;
 use crate::{KnownCa, SignError, SignProof};
 
 /// A pinned CA and the key of the login there.
@@ -24,7 +26,7 @@ pub struct LoginKey {
 pub fn find(ca: Option<&str>) -> Result<LoginKey, Failure> {
     let from_environment = std::env::var("JIT_SSH_CA").ok().filter(|ca| !ca.is_empty());
     let ca = ca.or(from_environment.as_deref());
-    match (folder(&CONFIG), folder(&STATE)) {
+    match (platform::config_dir(), platform::state_dir()) {
         (Some(config), Some(state)) => find_in(&config, &state, ca),
         _ => Err(not_signed_in(ca)),
     }
@@ -35,13 +37,17 @@ pub fn find_in(config: &Path, state: &Path, ca: Option<&str>) -> Result<LoginKey
     let mut pinned: Vec<KnownCa> = std::fs::read_dir(config.join("cas"))
         .into_iter()
         .flatten()
-        .filter_map(|entry| read::<Pin>(&entry.ok()?.path().join("pin.json")))
+        .filter_map(|entry| read::<Pin>(&entry.ok()?.path().join(PIN_FILE)))
         .map(|pin| pin.known)
         .collect();
     if let Some(ca) = ca {
-        let url = crate::normalise_url(ca).ok();
+        let by_name = pinned.iter().any(|known| known.name == ca);
         pinned.retain(|known| {
-            known.name == ca || (url.is_some() && crate::normalise_url(&known.url).ok() == url)
+            if by_name {
+                known.name == ca
+            } else {
+                is_at(known, ca)
+            }
         });
     }
     if pinned.len() > 1 {
@@ -52,7 +58,7 @@ pub fn find_in(config: &Path, state: &Path, ca: Option<&str>) -> Result<LoginKey
     }
     let known = pinned.pop().ok_or_else(|| not_signed_in(ca))?;
     let folder = state.join(&known.name);
-    let login: Login = read(&folder.join("login.json")).ok_or_else(|| not_signed_in(ca))?;
+    let login: Login = read(&folder.join(LOGIN_FILE)).ok_or_else(|| not_signed_in(ca))?;
     let signer: Box<dyn SignProof + Send> = match login.key {
         KeyPlace::Agent { address } => {
             let public = PublicKey::from_openssh(&login.public_key).ok();
@@ -61,12 +67,18 @@ pub fn find_in(config: &Path, state: &Path, ca: Option<&str>) -> Result<LoginKey
             Box::new(InAgent { agent, public })
         }
         KeyPlace::File => {
-            let key = PrivateKey::read_openssh_file(&folder.join("key"))
+            let key = PrivateKey::read_openssh_file(&folder.join(KEY_FILE))
                 .map_err(|error| not_signed_in(ca).why(error))?;
             Box::new(InFile(key))
         }
     };
     Ok(LoginKey { known, signer })
+}
+
+/// Whether this CA is at that address, given with or without `https://`. A name is looked for first.
+pub fn is_at(known: &KnownCa, address: &str) -> bool {
+    let url = |text| crate::normalise_url(text).ok();
+    url(address).is_some_and(|wanted| url(&known.url) == Some(wanted))
 }
 
 fn not_signed_in(ca: Option<&str>) -> Failure {
@@ -78,6 +90,26 @@ fn not_signed_in(ca: Option<&str>) -> Failure {
     .next("Sign in: `jit-ssh login`.")
 }
 
+/// Beside the pins: what the first contact settled.
+pub const PIN_FILE: &str = "pin.json";
+/// In the state of a CA: who is signed in.
+pub const LOGIN_FILE: &str = "login.json";
+/// In the state of a CA: the login key, if it is in a file.
+pub const KEY_FILE: &str = "key";
+
+/// Where a login key is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "place")]
+pub enum KeyPlace {
+    /// In the agent at this address, until the login's end.
+    Agent {
+        /// Socket or pipe.
+        address: PathBuf,
+    },
+    /// In [`KEY_FILE`], 0600.
+    File,
+}
+
 #[derive(Deserialize)]
 struct Pin {
     known: KnownCa,
@@ -87,13 +119,6 @@ struct Pin {
 struct Login {
     key: KeyPlace,
     public_key: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "place")]
-enum KeyPlace {
-    Agent { address: PathBuf },
-    File,
 }
 
 struct InAgent {
@@ -121,33 +146,4 @@ impl SignProof for InFile {
 
 fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
-}
-
-struct Place {
-    xdg: &'static str,
-    windows: &'static str,
-    below_home: &'static str,
-}
-
-const CONFIG: Place = Place {
-    xdg: "XDG_CONFIG_HOME",
-    windows: "APPDATA",
-    below_home: ".config",
-};
-const STATE: Place = Place {
-    xdg: "XDG_STATE_HOME",
-    windows: "LOCALAPPDATA",
-    below_home: ".local/state",
-};
-
-fn folder(place: &Place) -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        let path = std::env::var_os(name).map(PathBuf::from);
-        path.filter(|path| path.is_absolute())
-    };
-    let home = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
-    absolute(place.xdg)
-        .or_else(|| absolute(place.windows).filter(|_| cfg!(windows)))
-        .or_else(|| Some(absolute(home)?.join(place.below_home)))
-        .map(|base| base.join("jit-ssh"))
 }

@@ -18,6 +18,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::ConnectError;
+use crate::http::Options;
 
 /// Who vouches for the server.
 #[derive(Clone, Debug)]
@@ -75,6 +76,22 @@ pub(crate) fn config(ca_files: &[PathBuf], trust: Trust) -> Result<ClientConfig,
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth())
+}
+
+/// How many TLS CAs are trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrustStore {
+    /// Of the system.
+    pub system: usize,
+    /// Of the files that were named.
+    pub named: usize,
+}
+
+/// Looks at what TLS trusts with these options.
+pub fn trust_store(options: &Options) -> Result<TrustStore, ConnectError> {
+    let system = roots(&[])?.len();
+    let named = roots(&options.ca_files)?.len().saturating_sub(system);
+    Ok(TrustStore { system, named })
 }
 
 fn roots(ca_files: &[PathBuf]) -> Result<RootCertStore, ConnectError> {

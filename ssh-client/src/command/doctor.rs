@@ -1,15 +1,16 @@
 //! `doctor`: looks at everything that a login and a plain `ssh` need, by trying it, and says the
 //! mend beside each thing that is wrong.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use jit_ssh_connect::{Pin as Voucher, discover};
+use jit_ssh_connect::{Pin as Voucher, TrustStore, discover};
 use jit_ssh_terminal::{Exit, Failure, Terminal, span};
 use serde::Serialize;
 
 use crate::ca::{self, Ca};
 use crate::cli::WhichCa;
-use crate::command::ssh_config::{config_path, is_installed};
+use crate::command::ssh_config::{self, Found};
 use crate::key::LoginKey;
 use crate::oidc::Metadata;
 use crate::platform;
@@ -75,7 +76,6 @@ pub(crate) async fn run(arguments: &WhichCa, terminal: &mut Terminal) -> Result<
     report.checks.push(agent());
     report.checks.push(include(&home));
     report.checks.extend(forwarding());
-    report.checks.push(proxy());
     let cas = match &arguments.ca {
         Some(named) => vec![ca::choose(&home, Some(named))?],
         None => home.cas(),
@@ -85,6 +85,7 @@ pub(crate) async fn run(arguments: &WhichCa, terminal: &mut Terminal) -> Result<
         report
             .checks
             .push(Check::bad("CA", "none is known here", mend));
+        report.checks.push(trust_store(&[], true));
     }
     for files in cas {
         look_at_ca(files, &mut report.checks).await;
@@ -145,15 +146,43 @@ fn agent() -> Check {
 }
 
 fn include(home: &Home) -> Check {
-    if is_installed(home) {
-        let found = config_path().map_or_else(|_| String::new(), |path| path.display().to_string());
-        return Check::good("ssh configuration", format!("included in {found}"));
+    let what = "ssh configuration";
+    let mend = "Write it again: `jit-ssh ssh-config`.";
+    let found = match ssh_config::look(home) {
+        Ok(found) => found,
+        Err(failure) => return from_failure(what, &failure),
+    };
+    let config =
+        ssh_config::config_path().map_or_else(|_| String::new(), |path| path.display().to_string());
+    match found {
+        Found::Current => Check::good(what, format!("included in {config}")),
+        Found::Other => Check::note(
+            what,
+            "what plain ssh includes is not what this program would write now",
+            mend,
+        ),
+        Found::NoProgram(program) => Check::bad(
+            what,
+            format!(
+                "plain ssh asks {}, which cannot be started, and goes on without us",
+                program.display()
+            ),
+            mend,
+        ),
+        Found::NoInclude => Check::bad(
+            what,
+            format!(
+                "{config} includes {}, which is not there",
+                home.ssh_include().display()
+            ),
+            mend,
+        ),
+        Found::NotIncluded => Check::note(
+            what,
+            "plain ssh does not use jit-ssh",
+            "Write it: `jit-ssh ssh-config`. It has to be the first line of ~/.ssh/config.",
+        ),
     }
-    Check::note(
-        "ssh configuration",
-        "plain ssh does not use jit-ssh",
-        "Write it: `jit-ssh ssh-config`. It has to be the first line of ~/.ssh/config.",
-    )
 }
 
 /// A forwarded agent lets every server on the way sign with the login key (A48).
@@ -180,31 +209,75 @@ fn forwarding() -> Option<Check> {
     })
 }
 
-fn proxy() -> Check {
-    let named: Vec<String> = [
-        "HTTPS_PROXY",
-        "https_proxy",
-        "ALL_PROXY",
-        "NO_PROXY",
-        "no_proxy",
-    ]
-    .iter()
-    .filter_map(|name| {
-        let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
-        // A password in the address is nobody's business.
-        let shown = value.rsplit('@').next().unwrap_or_default();
-        Some(format!("{name}={shown}"))
-    })
-    .collect();
-    if named.is_empty() {
-        Check::good("proxy", "none")
-    } else {
-        Check::good("proxy", named.join(" "))
+/// Whom TLS trusts; `needed` for something that is called.
+fn trust_store(ca_files: &[PathBuf], needed: bool) -> Check {
+    let what = "trust store";
+    let mend = "Install the system's CA certificates (Debian: `apt install ca-certificates`), or name a \
+                file of them: JIT_SSH_CA_FILE, `jit-ssh login --ca-file`.";
+    match jit_ssh_connect::trust_store(&ca::options(ca_files)) {
+        Err(error) => from_failure(what, &error.into()),
+        Ok(TrustStore {
+            system: 0,
+            named: 0,
+        }) if needed => Check::bad(what, "no TLS CA is trusted here", mend),
+        Ok(TrustStore {
+            system: 0,
+            named: 0,
+        }) => Check::note(what, "no TLS CA is trusted here; none is needed yet", mend),
+        Ok(TrustStore { system, named: 0 }) => {
+            Check::good(what, format!("{system} TLS CAs of the system"))
+        }
+        Ok(TrustStore { system, named }) => Check::good(
+            what,
+            format!("{system} TLS CAs of the system, and {named} of files that were named"),
+        ),
     }
+}
+
+/// Which way a call took, where the environment names a proxy.
+fn way_to(url: &str, called: &Result<(), Failure>) -> Option<Check> {
+    let what = "proxy";
+    let parsed = url::Url::parse(url).ok()?;
+    let answers = !matches!(called, Err(failure) if failure.exit() == Exit::Unreachable);
+    let host = parsed.host_str().unwrap_or_default();
+    match jit_ssh_connect::proxy_for(&parsed) {
+        Some(proxy) if answers => Some(Check::good(
+            what,
+            format!("{url} is called through {proxy}"),
+        )),
+        Some(proxy) => Some(Check::bad(
+            what,
+            format!("{url} is called through {proxy}, and does not answer"),
+            format!("Look at HTTPS_PROXY; NO_PROXY={host} goes around it."),
+        )),
+        None if answers || !names_a_proxy() => None,
+        None => Some(Check::note(
+            what,
+            format!("{url} is called directly, and does not answer"),
+            "HTTPS_PROXY does not count for it: NO_PROXY names it, or the proxy's address cannot \
+             be read.",
+        )),
+    }
+}
+
+fn names_a_proxy() -> bool {
+    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 async fn look_at_ca(files: CaFiles, checks: &mut Vec<Check>) {
     check_modes(&files, checks);
+    if let Ok(Some(pin)) = files.pin() {
+        let is_https = |url: &str| url.starts_with("https://");
+        let needed = (is_https(&pin.known.url) && pin.known.tls_pins.is_empty())
+            || pin
+                .discovery
+                .issuers
+                .iter()
+                .any(|issuer| is_https(&issuer.issuer));
+        checks.push(trust_store(&pin.ca_files, needed));
+    }
     let mut ca = match Ca::open(files) {
         Ok(ca) => ca,
         Err(failure) => return checks.push(from_failure("CA", &failure)),
@@ -217,11 +290,13 @@ async fn look_at_ca(files: CaFiles, checks: &mut Vec<Check>) {
         let fetched = match ca.http_for(&issuer.issuer) {
             Ok(http) => Metadata::fetch(&http, &issuer.issuer)
                 .await
+                .map(drop)
                 .map_err(Failure::from),
             Err(failure) => Err(failure),
         };
+        checks.extend(way_to(&issuer.issuer, &fetched));
         checks.push(match fetched {
-            Ok(_) => Check::good("identity provider", format!("{} answers", issuer.issuer)),
+            Ok(()) => Check::good("identity provider", format!("{} answers", issuer.issuer)),
             Err(failure) => from_failure("identity provider", &failure),
         });
     }
@@ -250,6 +325,7 @@ async fn reach_ca(ca: &mut Ca, before: &Pin, checks: &mut Vec<Check>) -> bool {
     match contact {
         Ok(contact) => {
             let name = &contact.known.name;
+            checks.extend(way_to(&before.known.url, &Ok(())));
             checks.push(Check::good(
                 "CA",
                 format!(
@@ -272,7 +348,9 @@ async fn reach_ca(ca: &mut Ca, before: &Pin, checks: &mut Vec<Check>) -> bool {
             true
         }
         Err(error) => {
-            checks.push(from_failure("CA", &error.into()));
+            let failure = Err(error.into());
+            checks.extend(way_to(&before.known.url, &failure));
+            checks.extend(failure.err().map(|failure| from_failure("CA", &failure)));
             false
         }
     }

@@ -1,9 +1,12 @@
 //! `ensure --host H --account A`: makes sure that `…/ACCOUNT@HOST-cert.pub` is a certificate that
 //! can be used now. `ssh` runs it for every hop, under `ssh -G`, many at once: with a valid
 //! certificate it reads three files and is done, silent, without runtime or network. Else it renews
-//! without a browser, under the CA's lock; only then, and only where somebody can answer, it signs
-//! in: once for all that wait. It ends with an error where there is no certificate, so that ssh's
+//! without a browser, under the lock of the CA's files; only then, and only where somebody can
+//! answer, it signs in: once for all that wait, and without that lock, so that `ssh -G`, batch jobs
+//! and `logout` never wait for somebody else's browser. It ends with an error where there is no certificate, so that ssh's
 //! block does not match and everything else stays the person's own.
+
+use std::time::Duration;
 
 use jit_ssh_api::role::RolesAnswer;
 use jit_ssh_terminal::{Exit, Failure, Terminal};
@@ -15,12 +18,22 @@ use crate::command::ssh_config::refresh_include;
 use crate::key::{KeyError, LoginKey};
 use crate::platform;
 use crate::renew::{self, Ask, RenewError};
-use crate::sign_in::{self, SignIn, Way};
+use crate::sign_in::{self, SignIn, Turn, Way};
 use crate::state::{self, CaFiles, Home, KeyPlace, LoginState};
 use jit_ssh_connect::agent::Agent;
 
-/// Makes sure.
+/// Makes sure. Tools that only ask for the configuration want no words, whatever is wrong.
 pub(crate) fn run(arguments: &Ensure, terminal: &mut Terminal) -> Result<(), Failure> {
+    make_sure(arguments, terminal).map_err(|failure| {
+        if Caller::find().is_dry() {
+            Failure::silent(failure.exit())
+        } else {
+            failure
+        }
+    })
+}
+
+fn make_sure(arguments: &Ensure, terminal: &mut Terminal) -> Result<(), Failure> {
     let home = Home::find()?;
     let files = match &arguments.which.ca {
         // As the include names it: no need to look at the others.
@@ -44,14 +57,7 @@ pub(crate) fn run(arguments: &Ensure, terminal: &mut Terminal) -> Result<(), Fai
         return Err(Failure::silent(Exit::Failed));
     }
     let caller = Caller::find();
-    let result = jit_ssh_connect::block_on(slowly(&home, files, &asked, now, &caller, terminal))
-        .map_err(Failure::from)
-        .and_then(|result| result);
-    if caller.is_dry() {
-        // Tools that only ask for the configuration want no words.
-        return result.map_err(|failure| Failure::silent(failure.exit()));
-    }
-    result
+    jit_ssh_connect::block_on(slowly(&home, files, &asked, now, &caller, terminal))?
 }
 
 struct Asked<'a> {
@@ -133,13 +139,95 @@ async fn slowly(
     caller: &Caller,
     terminal: &mut Terminal,
 ) -> Result<(), Failure> {
+    let seen = match silently(home, &files, asked, caller, terminal).await? {
+        Silently::Ready => return Ok(()),
+        Silently::SignIn(seen) => seen,
+    };
+    let to_type = |why: String| {
+        let command = sign_in::command_to_type(&files.name, home.cas().len() > 1);
+        let what = format!("You have to sign in at {} for {}.", files.name, asked.host);
+        Err(Failure::new(Exit::NotSignedIn, what)
+            .why(why)
+            .next(format_args!("Type `{command}`.")))
+    };
+    let given_up = || files.failed_sign_in().is_some_and(|at| at >= started);
+    if !caller.may_be_asked() || given_up() {
+        return to_type(seen.why);
+    }
+    // One browser for all: who waited finds the work done, or that it came to nothing, even where
+    // the other shell died of it without a word.
+    let (_turn, waited) = match sign_in::turn(&files, caller.terminal, terminal)? {
+        Turn::Free(turn) => (turn, false),
+        Turn::After(turn) => (turn, true),
+        Turn::Taken => return to_type("another shell is signing in".to_owned()),
+    };
+    let same = files.login()?.map(|login| login.login.id) == seen.login;
+    let seen = if same {
+        seen
+    } else {
+        match silently(home, &files, asked, caller, terminal).await? {
+            Silently::Ready => return Ok(()),
+            Silently::SignIn(seen) => seen,
+        }
+    };
+    if (waited && same) || given_up() {
+        return to_type(seen.why);
+    }
+    let mut ca = Ca::open(files.clone())?;
+    // As the last time: the same identity provider, the key that the person named.
+    let (issuer, named_key) = match files.plain()? {
+        Some(plain) => (Some(plain.issuer), plain.named_key),
+        None => (None, None),
+    };
+    let known = |issuer: &String| {
+        let issuers = &ca.pin.discovery.issuers;
+        issuers.iter().any(|known| known.issuer == *issuer)
+    };
+    let wanted = SignIn {
+        issuer: issuer.filter(known),
+        ask: seen.ask,
+        key: named_key.map(|named| named.path),
+        way: caller.way(),
+        ..SignIn::default()
+    };
+    let signed_in = sign_in::sign_in(&mut ca, &wanted, terminal).await?;
+    refresh_include(home);
+    signed_in.certificate.map_err(|failure| *failure)?;
+    place(&files, asked)
+}
+
+/// What can be had without the person.
+enum Silently {
+    /// The certificate is there.
+    Ready,
+    /// Nothing.
+    SignIn(Seen),
+}
+
+/// What was found before a sign-in.
+struct Seen {
+    /// Why there has to be one.
+    why: String,
+    /// What it is to bring.
+    ask: Ask,
+    /// Id of the login that does not do.
+    login: Option<String>,
+}
+
+async fn silently(
+    home: &Home,
+    files: &CaFiles,
+    asked: &Asked<'_>,
+    caller: &Caller,
+    terminal: &mut Terminal,
+) -> Result<Silently, Failure> {
     // One at a time; who waited finds the work done.
-    let _lock = files.lock()?;
+    let _lock = files.lock(caller.patience())?;
     let login = files.login()?;
     if let Some(login) = &login
-        && is_ready(&files, login, asked, jit_ssh_connect::now())
+        && is_ready(files, login, asked, jit_ssh_connect::now())
     {
-        return Ok(());
+        return Ok(Silently::Ready);
     }
     let ask = Ask {
         role: login
@@ -149,57 +237,22 @@ async fn slowly(
             .map(str::to_owned),
         account: Some(asked.account.to_owned()),
     };
-    let mut ca = Ca::open(files)?;
+    let id = login.as_ref().map(|login| login.login.id.clone());
+    let mut ca = Ca::open(files.clone())?;
     let why = match login {
         None => "nobody is signed in".to_owned(),
         Some(login) => match renewed(&mut ca, login, &ask, terminal).await {
             Ok(()) => {
                 refresh_include(home);
-                return place(&ca.files, asked);
+                place(files, asked)?;
+                return Ok(Silently::Ready);
             }
             Err(RenewError::Failed(failure)) => return Err(*failure),
             Err(RenewError::SignIn(why)) => why,
         },
     };
-    if caller.may_be_asked() && ca.files.failed_sign_in().is_none_or(|at| at < started) {
-        // As the last time: the same identity provider, the key that the person named.
-        let (issuer, named_key) = match ca.files.plain()? {
-            Some(plain) => (Some(plain.issuer), plain.named_key),
-            None => (None, None),
-        };
-        let known = |issuer: &String| {
-            let issuers = &ca.pin.discovery.issuers;
-            issuers.iter().any(|known| known.issuer == *issuer)
-        };
-        let wanted = SignIn {
-            issuer: issuer.filter(known),
-            ask,
-            key: named_key.map(|named| named.path),
-            way: caller.way(),
-            ..SignIn::default()
-        };
-        let signed_in = match sign_in::sign_in(&mut ca, &wanted, terminal).await {
-            Ok(signed_in) => signed_in,
-            Err(failure) => {
-                // Others that wait must not open one browser after the other.
-                ca.files.note_failed_sign_in(jit_ssh_connect::now())?;
-                return Err(failure);
-            }
-        };
-        refresh_include(home);
-        signed_in.certificate.map_err(|failure| *failure)?;
-        return place(&ca.files, asked);
-    }
-    let command = sign_in::command_to_type(&ca.files.name, home.cas().len() > 1);
-    Err(Failure::new(
-        Exit::NotSignedIn,
-        format_args!(
-            "You have to sign in at {} for {}.",
-            ca.files.name, asked.host
-        ),
-    )
-    .why(why)
-    .next(format_args!("Type `{command}`.")))
+    let login = id;
+    Ok(Silently::SignIn(Seen { why, ask, login }))
 }
 
 async fn renewed(
@@ -274,6 +327,18 @@ impl Caller {
         }
     }
 
+    /// How long others may hold the files. Tools that ask for the configuration wait for nobody, and
+    /// where nobody watches an end is better than a certificate.
+    fn patience(&self) -> Duration {
+        if self.is_dry() {
+            DRY_PATIENCE
+        } else if self.ssh.is_some_and(|ssh| ssh.batch) || !self.terminal {
+            UNWATCHED_PATIENCE
+        } else {
+            state::PATIENCE
+        }
+    }
+
     fn way(&self) -> Way {
         if self.desktop {
             Way::Browser
@@ -330,6 +395,10 @@ fn is_batch_mode(option: &str) -> bool {
             value.eq_ignore_ascii_case("yes") || value.eq_ignore_ascii_case("true")
         })
 }
+
+/// What an `ssh -G` may take because of others: a renewal of theirs, no more.
+const DRY_PATIENCE: Duration = Duration::from_secs(1);
+const UNWATCHED_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Options of OpenSSH's `ssh` that take a value.
 const WITH_VALUE: &str = "BbcDEeFIiJLlmOoPpQRSWw";
@@ -437,7 +506,7 @@ mod tests {
     fn signed_in(at: &std::path::Path, validity: &str) -> (CaFiles, LoginState) {
         use crate::certificate::tests::keygen;
         let files = Home::at(at).ca("ca").unwrap();
-        let _lock = files.lock().unwrap();
+        let _lock = files.lock(Duration::ZERO).unwrap();
         let key = files.key();
         let key = key.to_str().unwrap();
         keygen(at, &["-q", "-t", "ed25519", "-N", "", "-f", "ca"]);

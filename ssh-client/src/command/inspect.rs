@@ -6,7 +6,10 @@ use std::io::Read as _;
 use jit_ssh_terminal::{Failure, Terminal, span, utc};
 use serde::Serialize;
 
-use crate::certificate::{Certificate, CertificateError, fingerprint};
+use crate::certificate::{
+    ACCESS_UNTIL_EXTENSION, Certificate, CertificateError, LOGIN_EXTENSION, POLICY_EXTENSION,
+    fingerprint,
+};
 use crate::cli::Inspect;
 use crate::state;
 
@@ -26,7 +29,40 @@ struct Shown {
     state: String,
     critical_options: Vec<(String, String)>,
     extensions: Vec<(String, String)>,
+    #[serde(flatten)]
+    ours: Ours,
     remarks: Vec<String>,
+}
+
+/// What a jit-ssh CA says in extensions of its own.
+#[derive(Default, Serialize)]
+struct Ours {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_until: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<String>,
+}
+
+impl Ours {
+    /// Takes out of the extensions what it can read.
+    fn take_from(extensions: &mut Vec<(String, String)>) -> Self {
+        let mut ours = Ours::default();
+        extensions.retain(|(name, value)| {
+            match name.as_str() {
+                ACCESS_UNTIL_EXTENSION => match value.parse() {
+                    Ok(until) => ours.access_until = Some(until),
+                    Err(_) => return true,
+                },
+                LOGIN_EXTENSION => ours.login = Some(value.clone()),
+                POLICY_EXTENSION => ours.policy = Some(value.clone()),
+                _ => return true,
+            }
+            false
+        });
+        ours
+    }
 }
 
 /// Reads and prints.
@@ -68,12 +104,14 @@ fn describe(certificate: &Certificate, now: u64) -> Shown {
     } else {
         format!("valid for {} more", span(certificate.valid_before - now))
     };
-    let values = |options: &[(String, Vec<u8>)]| {
+    let values = |options: &[(String, Vec<u8>)]| -> Vec<(String, String)> {
         options
             .iter()
             .map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned()))
             .collect()
     };
+    let mut extensions = values(&certificate.extensions);
+    let ours = Ours::take_from(&mut extensions);
     Shown {
         kind: match certificate.kind {
             1 => "user",
@@ -91,7 +129,8 @@ fn describe(certificate: &Certificate, now: u64) -> Shown {
         valid_before: (!forever).then_some(certificate.valid_before),
         state,
         critical_options: values(&certificate.critical_options),
-        extensions: values(&certificate.extensions),
+        extensions,
+        ours,
         remarks: remarks(certificate),
     }
 }
@@ -178,6 +217,15 @@ fn in_words(shown: &Shown) -> String {
         format!("  limits      {}", options(&shown.critical_options)),
         format!("  allows      {}", options(&shown.extensions)),
     ]);
+    if let Some(until) = shown.ours.access_until {
+        lines.push(format!("  sessions    until {}", utc(until)));
+    }
+    if let Some(login) = &shown.ours.login {
+        lines.push(format!("  login       {login}"));
+    }
+    if let Some(policy) = &shown.ours.policy {
+        lines.push(format!("  policy      {policy} (SHA-256)"));
+    }
     lines.extend(
         shown
             .remarks
@@ -217,6 +265,53 @@ mod tests {
             assert!(text.contains(expected), "{expected} in {text}");
         }
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn what_the_ca_says_of_login_and_policy_is_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        keygen(at, &["-q", "-t", "ed25519", "-N", "", "-f", "ca"]);
+        keygen(at, &["-q", "-t", "ed25519", "-N", "", "-f", "user"]);
+        let describe = |until: &str, json: bool| {
+            let until = format!("extension:access-until@jit-ssh.dev={until}");
+            let options = [
+                ["-O", until.as_str()],
+                ["-O", "extension:login@jit-ssh.dev=L1"],
+                ["-O", "extension:policy@jit-ssh.dev=abcd"],
+            ];
+            let sign = [
+                "-q",
+                "-s",
+                "ca",
+                "-I",
+                "x",
+                "-O",
+                "clear",
+                "-O",
+                "permit-pty",
+            ];
+            keygen(at, &[&sign[..], &options.concat(), &["user.pub"]].concat());
+            let file = at.join("user-cert.pub");
+            let (mut terminal, captured) = Terminal::captured(json);
+            run(&Inspect { file }, &mut terminal).unwrap();
+            captured.out()
+        };
+        let text = describe("1795000000", false);
+        for line in [
+            "  allows      permit-pty\n",
+            &format!("  sessions    until {}\n", utc(1_795_000_000)),
+            "  login       L1\n",
+            "  policy      abcd (SHA-256)\n",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+        let json: serde_json::Value = serde_json::from_str(&describe("1795000000", true)).unwrap();
+        assert_eq!(json["access_until"], 1_795_000_000);
+        assert_eq!(json["extensions"], serde_json::json!([["permit-pty", ""]]));
+        // What is no time stays as it is written.
+        let text = describe("soon", false);
+        assert!(text.contains("access-until@jit-ssh.dev = soon"), "{text}");
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! `login`: first contact and pin where needed, one sign-in, the first certificate, and the offer to
 //! make plain `ssh` work.
 
-use jit_ssh_terminal::{Failure, Terminal, span};
+use jit_ssh_terminal::{Exit, Failure, Terminal, span};
 use serde::Serialize;
 
 use crate::ca::{self, Ca, FirstContact};
 use crate::cli::Login;
 use crate::command::ssh_config;
+use crate::platform;
 use crate::renew::Ask;
-use crate::sign_in::{KeyStore, SignIn, SignedIn, Way, sign_in};
+use crate::sign_in::{KeyStore, SignIn, SignedIn, Turn, Way, sign_in, turn};
 use crate::state::{Home, KeyPlace, TokenPlace};
 
 /// What is printed.
@@ -24,13 +25,25 @@ struct Shown {
     key: &'static str,
     refresh_token: TokenPlace,
     roles: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ssh_config: Option<ssh_config::Shown>,
 }
 
 /// Signs in.
 pub(crate) async fn run(arguments: &Login, terminal: &mut Terminal) -> Result<(), Failure> {
     let home = Home::find()?;
     let mut ca = contact(&home, arguments, terminal).await?;
-    let _lock = ca.files.lock()?;
+    let watched = platform::terminal().is_ok();
+    let _turn = match turn(&ca.files, watched, terminal)? {
+        Turn::Free(turn) | Turn::After(turn) => turn,
+        Turn::Taken => {
+            return Err(Failure::new(
+                Exit::NotSignedIn,
+                format_args!("Another shell is signing in at {}.", ca.files.name),
+            )
+            .next("Sign in there, or end it (Ctrl-C) and try again."));
+        }
+    };
     let wanted = SignIn {
         issuer: arguments.issuer.clone(),
         ask: Ask {
@@ -50,12 +63,26 @@ pub(crate) async fn run(arguments: &Login, terminal: &mut Terminal) -> Result<()
         },
     };
     let signed_in = sign_in(&mut ca, &wanted, terminal).await?;
-    show(&ca, &signed_in, terminal)?;
-    offer_ssh_config(&home, arguments, terminal)?;
-    match signed_in.certificate {
-        Ok(_) => Ok(()),
-        Err(failure) => Err(*failure),
+    let mut shown = describe(&ca, &signed_in, terminal);
+    let refused = signed_in.certificate.err();
+    if terminal.is_json() {
+        // One line for everything: nothing is printed before the last of it is done.
+        let mut failure = refused.map(|failure| *failure);
+        match offer_ssh_config(&home, arguments, terminal) {
+            Ok(written) => shown.ssh_config = written,
+            Err(broken) => failure = failure.or(Some(broken)),
+        }
+        return match failure {
+            None => terminal.answer(&shown, |_| String::new()),
+            Some(failure) => terminal.answer_in_part(&shown, failure, |_| String::new()),
+        };
     }
+    let now = jit_ssh_connect::now().saturating_add_signed(ca.skew());
+    terminal.answer(&shown, |shown| in_words(shown, now))?;
+    if let Some(written) = offer_ssh_config(&home, arguments, terminal)? {
+        written.print(terminal)?;
+    }
+    refused.map_or(Ok(()), |failure| Err(*failure))
 }
 
 async fn contact(home: &Home, arguments: &Login, terminal: &mut Terminal) -> Result<Ca, Failure> {
@@ -82,10 +109,15 @@ async fn contact(home: &Home, arguments: &Login, terminal: &mut Terminal) -> Res
     Ca::contact(home, &first, terminal).await
 }
 
-fn show(ca: &Ca, signed_in: &SignedIn, terminal: &mut Terminal) -> Result<(), Failure> {
+fn describe(ca: &Ca, signed_in: &SignedIn, terminal: &mut Terminal) -> Shown {
     let login = &signed_in.login;
     let certificate = signed_in.certificate.as_ref().ok();
-    let shown = Shown {
+    if let Some(reason) = &signed_in.no_agent
+        && !matches!(reason, jit_ssh_connect::agent::AgentError::None)
+    {
+        terminal.note(format_args!("The login key is in a file: {reason}."));
+    }
+    Shown {
         ca: ca.files.name.clone(),
         fingerprint: ca.pin.known.fingerprint.clone(),
         person: person(&login.login),
@@ -105,27 +137,23 @@ fn show(ca: &Ca, signed_in: &SignedIn, terminal: &mut Terminal) -> Result<(), Fa
             .filter(|role| role.refused.is_none())
             .map(|role| role.name.clone())
             .collect(),
-    };
-    if let Some(reason) = &signed_in.no_agent
-        && !matches!(reason, jit_ssh_connect::agent::AgentError::None)
-    {
-        terminal.note(format_args!("The login key is in a file: {reason}."));
+        ssh_config: None,
     }
-    let now = jit_ssh_connect::now().saturating_add_signed(login.skew);
-    terminal.answer(&shown, |shown| {
-        let left = span(shown.login.ends.saturating_sub(now));
-        let mut text = format!("Signed in as {} for {left}.", shown.person);
-        if let (Some(role), Some(until)) = (&shown.role, shown.valid_before) {
-            let left = span(until.saturating_sub(now));
-            text.push_str(&format!(
-                "\nA certificate for {role}, valid for {left}, renewed by itself."
-            ));
-        }
-        if shown.roles.len() > 1 {
-            text.push_str(&format!("\nYour roles: {}.", shown.roles.join(", ")));
-        }
-        text
-    })
+}
+
+fn in_words(shown: &Shown, now: u64) -> String {
+    let left = span(shown.login.ends.saturating_sub(now));
+    let mut text = format!("Signed in as {} for {left}.", shown.person);
+    if let (Some(role), Some(until)) = (&shown.role, shown.valid_before) {
+        let left = span(until.saturating_sub(now));
+        text.push_str(&format!(
+            "\nA certificate for {role}, valid for {left}, renewed by itself."
+        ));
+    }
+    if shown.roles.len() > 1 {
+        text.push_str(&format!("\nYour roles: {}.", shown.roles.join(", ")));
+    }
+    text
 }
 
 /// What a person is called: address, account, or subject.
@@ -141,16 +169,16 @@ fn offer_ssh_config(
     home: &Home,
     arguments: &Login,
     terminal: &mut Terminal,
-) -> Result<(), Failure> {
+) -> Result<Option<ssh_config::Shown>, Failure> {
     ssh_config::refresh_include(home);
     if ssh_config::is_installed(home) {
-        return Ok(());
+        return Ok(None);
     }
     let ask = !terminal.is_json() && terminal.is_interactive();
     let question = "Write the ssh configuration, so that plain ssh uses this?";
     if arguments.ssh_config || (ask && terminal.confirm(question, "--ssh-config")?) {
-        return ssh_config::install(home, terminal);
+        return ssh_config::install(home, terminal).map(Some);
     }
     terminal.note("Plain ssh does not use this yet: `jit-ssh ssh-config` makes it.");
-    Ok(())
+    Ok(None)
 }

@@ -1,8 +1,12 @@
-//! `logout`: ends the login at the CA (which revokes its certificates), gives the grant back to the
-//! identity provider, and removes key, certificates and token from agent, keyring and disk. What is
-//! on this machine goes even where nobody answers.
+//! `logout`: ends the login at the CA, gives the grant back to the identity provider, and removes
+//! key, certificates and token from agent, keyring and disk. What is on this machine goes even where
+//! nobody answers. Certificates that were issued live on until their end, minutes later; what is
+//! removed here is the key without which they open nothing.
+
+use std::time::Duration;
 
 use jit_ssh_api::login::Ended;
+use jit_ssh_api::problem::Kind;
 use jit_ssh_connect::Request;
 use jit_ssh_terminal::{Exit, Failure, Terminal};
 use serde::Serialize;
@@ -13,7 +17,7 @@ use crate::command::ssh_config::refresh_include;
 use crate::key::LoginKey;
 use crate::keyring;
 use crate::oidc::refresh;
-use crate::state::{Home, LoginState};
+use crate::state::{Home, LoginState, StateError};
 
 /// What is printed.
 #[derive(Serialize)]
@@ -23,59 +27,73 @@ struct Shown {
     revoked_at_issuer: bool,
 }
 
-/// Ends the login.
+/// Ends the login. Nothing stops it half-way: what fails is told once the rest is done.
 pub(crate) async fn run(arguments: &Logout, terminal: &mut Terminal) -> Result<(), Failure> {
     let home = Home::find()?;
     let files = ca::choose(&home, arguments.which.ca.as_deref())?;
-    let lock = files.lock()?;
-    let mut ca = Ca::open(files)?;
-    let login = ca.files.login();
+    // Whoever holds the files for longer was stopped, and must not keep anybody signed in.
+    let lock = match files.lock(PATIENCE) {
+        Err(StateError::Busy(_)) => None,
+        lock => Some(lock?),
+    };
     let mut shown = Shown {
-        ca: ca.files.name.clone(),
+        ca: files.name.clone(),
         ended_at_ca: false,
         revoked_at_issuer: false,
     };
-    let mut trouble = None;
-    if let Ok(Some(login)) = &login {
-        let (ended, failure) = end_at_ca(&mut ca, login, terminal).await;
-        (shown.ended_at_ca, trouble) = (ended, failure);
-        shown.revoked_at_issuer = revoke_at_issuer(&ca, login).await;
-        keyring::remove(&ca.files, login.renewal.refresh_token)?;
+    let login = files.login();
+    let mut untold = None;
+    let mut left = Vec::new();
+    match &login {
+        Ok(None) => {}
+        Ok(Some(login)) => {
+            match Ca::open(files.clone()) {
+                Ok(mut ca) => {
+                    let ended = end_at_ca(&mut ca, login, terminal).await;
+                    shown.ended_at_ca = ended.is_ok();
+                    untold = ended.err();
+                    shown.revoked_at_issuer = revoke_at_issuer(&ca, login).await;
+                }
+                Err(failure) => untold = Some(failure.what().to_owned()),
+            }
+            left.extend(keyring::remove(&files, login.renewal.refresh_token).err());
+        }
+        Err(error) => untold = Some(error.to_string()),
     }
-    ca.files.remove_login()?;
+    left.extend(files.remove_login().err());
     if arguments.forget {
-        ca.files.forget()?;
+        left.extend(files.forget().err());
     }
     drop(lock);
     refresh_include(&home);
-    let signed_in = !matches!(login, Ok(None));
-    terminal.answer(&shown, |shown| {
-        if signed_in {
-            format!("Signed out of {}.", shown.ca)
-        } else {
+    let text = |shown: &Shown| {
+        if matches!(login, Ok(None)) {
             format!("Nobody was signed in at {}.", shown.ca)
+        } else {
+            format!("Signed out of {}.", shown.ca)
         }
-    })?;
-    match trouble {
-        Some(cause) if signed_in => Err(Failure::new(
-            Exit::Unreachable,
-            "Everything is removed here, but the CA could not be told.",
-        )
-        .why(cause)
-        .next("The login ends by itself; to end it now, ask whoever runs the CA: `jit-ssh-ca login end`.")),
-        _ => Ok(()),
-    }
+    };
+    let failure = match (left.into_iter().next(), untold) {
+        (Some(error), _) => error.into(),
+        (None, Some(cause)) => not_told(&cause),
+        (None, None) => return terminal.answer(&shown, text),
+    };
+    terminal.answer_in_part(&shown, failure, text)
 }
 
-async fn end_at_ca(
-    ca: &mut Ca,
-    login: &LoginState,
-    terminal: &mut Terminal,
-) -> (bool, Option<String>) {
-    let mut key = match LoginKey::load(&ca.files, login) {
-        Ok(key) => key,
-        Err(error) => return (false, Some(error.to_string())),
-    };
+fn not_told(cause: &str) -> Failure {
+    Failure::new(
+        Exit::Unreachable,
+        "Everything is removed here, but the CA could not be told.",
+    )
+    .why(cause)
+    .next(
+        "The login ends by itself; to end it now, ask whoever runs the CA: `jit-ssh-ca login end`.",
+    )
+}
+
+async fn end_at_ca(ca: &mut Ca, login: &LoginState, terminal: &mut Terminal) -> Result<(), String> {
+    let mut key = LoginKey::load(&ca.files, login).map_err(|error| error.to_string())?;
     let request = Request::delete("/v1/logins/self");
     let ended = ca.call::<Ended>(&request, &mut key, terminal).await;
     if let LoginKey::Agent { agent, public } = &mut key {
@@ -83,9 +101,9 @@ async fn end_at_ca(
         let _ = agent.remove(public);
     }
     match ended {
-        Ok(_) => (true, None),
-        Err(error) if error.kind() == Some(jit_ssh_api::problem::Kind::LoginEnded) => (true, None),
-        Err(error) => (false, Some(error.to_string())),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == Some(Kind::LoginEnded) => Ok(()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -99,3 +117,5 @@ async fn revoke_at_issuer(ca: &Ca, login: &LoginState) -> bool {
     login.renewal.revocation_endpoint.is_some()
         && refresh::revoke(&http, &login.renewal, &token).await.is_ok()
 }
+
+const PATIENCE: Duration = Duration::from_secs(10);

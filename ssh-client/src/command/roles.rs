@@ -7,13 +7,13 @@ use crate::cli::WhichCa;
 use crate::command::ssh_config::refresh_include;
 use crate::key::LoginKey;
 use crate::renew;
-use crate::state::Home;
+use crate::state::{Home, PATIENCE};
 
 /// Asks and prints.
 pub(crate) async fn run(arguments: &WhichCa, terminal: &mut Terminal) -> Result<(), Failure> {
     let home = Home::find()?;
     let files = ca::choose(&home, arguments.ca.as_deref())?;
-    let _lock = files.lock()?;
+    let _lock = files.lock(PATIENCE)?;
     let mut ca = Ca::open(files)?;
     let mut login = ca.files.login()?.ok_or_else(|| {
         ca::not_signed_in_because(&format!("nobody is signed in at {}", ca.files.name))

@@ -15,7 +15,7 @@ use crate::state::{self, Home};
 
 /// What is printed.
 #[derive(Serialize)]
-struct Shown {
+pub(crate) struct Shown {
     include: PathBuf,
     config: PathBuf,
     changed: bool,
@@ -44,13 +44,13 @@ pub(crate) fn run(arguments: &SshConfig, terminal: &mut Terminal) -> Result<(), 
     if arguments.dry_run {
         let plan = Plan::to_install(&home)?;
         warn(&plan.left_out, terminal);
-        return plan.show(terminal);
+        return plan.shown().print(terminal);
     }
-    install(&home, terminal)
+    install(&home, terminal)?.print(terminal)
 }
 
-/// Puts everything in place.
-pub(crate) fn install(home: &Home, terminal: &mut Terminal) -> Result<(), Failure> {
+/// Puts everything in place; what changed is for the caller to print.
+pub(crate) fn install(home: &Home, terminal: &mut Terminal) -> Result<Shown, Failure> {
     let _lock = home.lock()?;
     let plan = Plan::to_install(home)?;
     warn(&plan.left_out, terminal);
@@ -59,7 +59,7 @@ pub(crate) fn install(home: &Home, terminal: &mut Terminal) -> Result<(), Failur
         state::write(&plan.include, plan.include_after.as_bytes())?;
     }
     write_config(&plan.config, &plan.config_before, &plan.config_after)?;
-    plan.show(terminal)
+    Ok(plan.shown())
 }
 
 fn remove(home: &Home, dry_run: bool, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -81,7 +81,7 @@ fn remove(home: &Home, dry_run: bool, terminal: &mut Terminal) -> Result<(), Fai
         write_config(&plan.config, &plan.config_before, &plan.config_after)?;
         state::remove(&plan.include)?;
     }
-    plan.show(terminal)
+    plan.shown().print(terminal)
 }
 
 /// Writes the include again after a contact with the CA, if it is in use. What fails here is said
@@ -104,16 +104,54 @@ pub(crate) fn refresh_include(home: &Home) {
 
 /// Whether `~/.ssh/config` begins with our include.
 pub(crate) fn is_installed(home: &Home) -> bool {
-    let read = || -> Option<bool> {
-        let line = ssh_config::include_line(&home.ssh_include()).ok()?;
-        let config = state::read_to_string(&config_path().ok()?).ok()??;
-        Some(ssh_config::has_include(&config, &line) && home.ssh_include().is_file())
+    matches!(
+        look(home),
+        Ok(Found::Current | Found::Other | Found::NoProgram(_))
+    )
+}
+
+/// How plain `ssh` finds us.
+pub(crate) enum Found {
+    /// As it would be written now.
+    Current,
+    /// Otherwise than it would be written now.
+    Other,
+    /// With a program that cannot be started.
+    NoProgram(PathBuf),
+    /// `~/.ssh/config` includes a file that is not there.
+    NoInclude,
+    /// Not at all.
+    NotIncluded,
+}
+
+/// Looks at what is in place.
+pub(crate) fn look(home: &Home) -> Result<Found, Failure> {
+    let include = home.ssh_include();
+    let line = ssh_config::include_line(&include)?;
+    let config = state::read_to_string(&config_path()?)?.unwrap_or_default();
+    if !ssh_config::has_include(&config, &line) {
+        return Ok(Found::NotIncluded);
+    }
+    let Some(present) = state::read_to_string(&include)? else {
+        return Ok(Found::NoInclude);
     };
-    read().unwrap_or(false)
+    let gone = |program: &PathBuf| !platform::is_executable(program);
+    if let Some(gone) = ssh_config::programs(&present).into_iter().find(gone) {
+        return Ok(Found::NoProgram(gone));
+    }
+    Ok(if content(home)?.0 == present {
+        Found::Current
+    } else {
+        Found::Other
+    })
 }
 
 fn content(home: &Home) -> Result<(String, LeftOut), Failure> {
-    let program = std::env::current_exe()?;
+    let program = platform::own_program().map_err(|error| {
+        Failure::failed("This program is no longer where it was started from.")
+            .why(format_args!("{error}."))
+            .next("Install it again, then `jit-ssh ssh-config`.")
+    })?;
     let mut known = Vec::new();
     for files in home.cas() {
         if let Some(plain) = files.plain()? {
@@ -130,7 +168,8 @@ fn content(home: &Home) -> Result<(String, LeftOut), Failure> {
 fn warn(left_out: &LeftOut, terminal: &mut Terminal) {
     for name in &left_out.0 {
         terminal.warn(format_args!(
-            "the CA names {name:?}, which is left out: not a plain name"
+            "the CA names {name:?}, which is left out: not a plain name, or a pattern for nearly every \
+             host"
         ));
     }
 }
@@ -175,7 +214,7 @@ impl Plan {
         })
     }
 
-    fn show(&self, terminal: &mut Terminal) -> Result<(), Failure> {
+    fn shown(&self) -> Shown {
         let before = self.include_before.as_deref().unwrap_or_default();
         let mut diff = String::new();
         for (path, old, new) in [
@@ -191,13 +230,19 @@ impl Plan {
                 diff.push_str(&format!("{}\n{changes}", path.display()));
             }
         }
-        let shown = Shown {
+        Shown {
             include: self.include.clone(),
             config: self.config.clone(),
             changed: !diff.is_empty(),
             diff,
-        };
-        terminal.answer(&shown, |shown| {
+        }
+    }
+}
+
+impl Shown {
+    /// The changes, or that there are none.
+    pub(crate) fn print(&self, terminal: &mut Terminal) -> Result<(), Failure> {
+        terminal.answer(self, |shown| {
             if shown.changed {
                 shown.diff.trim_end().to_owned()
             } else {

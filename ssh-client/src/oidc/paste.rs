@@ -1,8 +1,7 @@
 //! Sign-in on a machine without a browser: the person signs in anywhere and pastes what the CA's
-//! page shows, or the whole address of the page that could not be opened (IDPS.md §3.2). Only this
+//! page shows, or the whole address of the page that could not be opened. Only this
 //! terminal holds the PKCE verifier, so nobody else can use what is pasted (A15, A16).
 
-use std::fs::File;
 use std::io::{Read as _, Write as _};
 
 use base64::Engine as _;
@@ -12,7 +11,7 @@ use url::Url;
 
 use super::loopback::from_query;
 use super::{Callback, OidcError, Transaction};
-use crate::platform::{self, RawMode};
+use crate::platform::{self, Keyboard, RawMode};
 
 /// Reads what was pasted; it must belong to this transaction.
 pub(crate) fn parse(text: &str, transaction: &Transaction) -> Result<Callback, OidcError> {
@@ -61,7 +60,7 @@ pub(crate) fn ask(transaction: &Transaction) -> Result<Callback, OidcError> {
     }
 }
 
-fn read_line(terminal: &mut File, prompt: &str) -> Result<String, OidcError> {
+fn read_line(terminal: &mut Keyboard, prompt: &str) -> Result<String, OidcError> {
     let raw = RawMode::enter(terminal).map_err(OidcError::NoTerminal)?;
     terminal
         .write_all(prompt.as_bytes())

@@ -1,5 +1,5 @@
 //! Renewing the identity without a browser, and giving the grant back. Refresh tokens rotate and
-//! two uses at once kill the grant (TRIALS 2): the caller holds the CA's lock, and writes the new
+//! two uses at once kill the grant: the caller holds the CA's lock, and writes the new
 //! refresh token before it uses the answer.
 
 use zeroize::Zeroizing;
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::{OidcError, Tokens, post_form, safe_url};
 use crate::state::Renewal;
 
-/// Asks for a fresh ID token, with the scopes of the first time (Okta, Entra: IDPS.md D5).
+/// Asks for a fresh ID token, with the scopes of the first time (Okta, Entra).
 pub(crate) async fn refresh(
     http: &reqwest::Client,
     issuer: &str,

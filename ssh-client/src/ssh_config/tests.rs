@@ -268,6 +268,74 @@ fn names_that_a_ca_chose_to_inject_something_are_left_out() {
 }
 
 #[test]
+fn a_pattern_that_would_take_nearly_every_host_is_left_out() {
+    // A49, A50: `User` and the certificate would hold for hosts that are not the CA's.
+    for wide in [
+        "*",
+        "?",
+        "*.*",
+        "*.com",
+        "*.co?",
+        "*a*",
+        "a*",
+        "*a",
+        "*.",
+        "*..",
+        "*.com.",
+        ".*",
+        "*.a*",
+        "??*",
+        "*e",
+        "*.*.com",
+        "github.*",
+        "*.example.*",
+        "www.example.c*",
+        "*..com",
+        "*:*",
+        "10.*",
+        "1*",
+        "*.1",
+        "*.1.2",
+        "1.2*.com",
+        "10.1.*.com",
+        "fe80:*",
+        "::*",
+        "fd00::*",
+        "*::1",
+    ] {
+        assert!(!is_host_pattern(wide), "{wide}");
+    }
+    for own in [
+        "db01",
+        "db01.prod.example.com",
+        "10.1.2.3",
+        "2001:db8::1",
+        "*.prod.example.com",
+        "*.corp.example",
+        "db-*.example.com",
+        "db0?.prod.example.com",
+        "*.*.example.com",
+        "10.1.*",
+        "192.168.1?.*",
+        "2001:db8:*",
+        "!*.lab.example.com",
+        "!*.com",
+    ] {
+        assert!(is_host_pattern(own), "{own}");
+    }
+    let bench = Bench::new(
+        &login(&["*.com", "*", "*a*", "*.prod.example.com"], &["observer"]),
+        true,
+    );
+    for foreign in ["example.com", "a.com", "abc"] {
+        let settings = bench.resolve("", &[foreign]);
+        assert!(!bench.has_ours(&settings), "{foreign}");
+        assert_ne!(value(&settings, "user"), "observer", "{foreign}");
+    }
+    assert!(bench.has_ours(&bench.resolve("", &[OURS])));
+}
+
+#[test]
 fn paths_that_ssh_would_read_otherwise_are_refused() {
     let login = login(&["*.prod.example.com"], &["observer"]);
     let folder = tempfile::tempdir().unwrap();
@@ -282,6 +350,22 @@ fn paths_that_ssh_would_read_otherwise_are_refused() {
     for include in ["/a*/b", "/a?b", "/a[b", "/a\"b", "relative"] {
         assert!(include_line(Path::new(include)).is_err(), "{include:?}");
     }
+}
+
+#[test]
+fn the_program_is_read_back_from_the_include() {
+    let login = login(&["*.prod.example.com"], &["observer"]);
+    let folder = tempfile::tempdir().unwrap();
+    let files = Home::at(folder.path()).ca("ca").unwrap();
+    for program in ["/usr/bin/jit-ssh", "/opt/100% mine/jit ssh", "/a+b/c:d"] {
+        let part = Part {
+            files: &files,
+            plain: &login.plain(),
+        };
+        let (text, _) = render(Path::new(program), &[part]).unwrap();
+        assert_eq!(programs(&text), [Path::new(program)]);
+    }
+    assert!(programs("Match exec \"true\"\n# exec ensure --ca\n").is_empty());
 }
 
 #[test]

@@ -90,6 +90,29 @@ impl Terminal {
         }
     }
 
+    /// The answer of a command that did a part of it, and the failure of the rest: two texts for a
+    /// person; with `--json` one line, the answer with the failure as its `error`.
+    pub fn answer_in_part<T: Serialize>(
+        &mut self,
+        value: &T,
+        failure: Failure,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        if !self.json {
+            self.answer(value, text)?;
+            return Err(failure);
+        }
+        let no_json = |error| Failure::failed("The answer is no JSON.").why(error);
+        let mut whole = serde_json::to_value(value).map_err(no_json)?;
+        if let (Some(whole), serde_json::Value::Object(error)) =
+            (whole.as_object_mut(), failure.to_json())
+        {
+            whole.extend(error);
+        }
+        self.answer(&whole, |_| String::new())?;
+        Err(Failure::silent(failure.exit()))
+    }
+
     /// Bytes as they are on stdout, with or without `--json`: files that are asked for by name
     /// (completions, a public key line). Never untrusted text.
     pub fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
@@ -231,6 +254,26 @@ mod tests {
             "{\"role\":\"x\"}\n{\"error\":{\"exit\":3,\"next\":[\"Ask.\"],\"what\":\"No.\"}}\n"
         );
         assert_eq!(captured.err(), "");
+    }
+
+    #[test]
+    fn half_an_answer_is_one_line_of_json_and_two_texts_for_a_person() {
+        let part = serde_json::json!({"role": "x"});
+        for (json, out, err) in [
+            (
+                true,
+                "{\"error\":{\"exit\":3,\"next\":[],\"what\":\"No.\"},\"role\":\"x\"}\n",
+                "",
+            ),
+            (false, "x\n", "error: No.\n"),
+        ] {
+            let (mut terminal, captured) = Terminal::captured(json);
+            let refused = Failure::new(Exit::Refused, "No.");
+            let result = terminal.answer_in_part(&part, refused, |_| "x".into());
+            assert_eq!(result.clone().unwrap_err().exit(), Exit::Refused);
+            let _ = terminal.finish(result);
+            assert_eq!((captured.out(), captured.err()), (out.into(), err.into()));
+        }
     }
 
     #[test]
