@@ -14,7 +14,7 @@ use jit_ssh_api::login::Login;
 use jit_ssh_api::role::RolesAnswer;
 
 use crate::certificate::{
-    CertificateError, CertificateToSign, KeyError, LoginFacts, UserCertificate,
+    AcceptedKey, CertificateError, CertificateToSign, KeyError, LoginFacts, UserCertificate,
 };
 use crate::http::proof::ProvenKey;
 use crate::identity::{IdentityError, Issuer, Reachability};
@@ -120,7 +120,7 @@ pub(crate) async fn issue(
     let ask = ask(&input);
     let grant = decide(state, snapshot, &input, &login, &ask, freshness).await?;
     // 7. The certificate, without a signature.
-    let certificate = certificate(state, &login, &grant, now)?;
+    let certificate = certificate(state, snapshot, &login, &grant, now)?;
     // 8. The record: exactly these bytes, durable, in one transaction with the opening or the
     //    refresh of the login, and only if that login still lives there.
     //    If we die here, the record stands for a certificate that nobody got.
@@ -248,12 +248,15 @@ async fn stale(
 
 fn certificate(
     state: &State,
+    snapshot: &Snapshot,
     login: &LiveLogin,
     grant: &Grant,
     now: Timestamp,
 ) -> Result<CertificateToSign, IssueError> {
-    let key =
-        crate::certificate::AcceptedKey::new(&login.certified_key).map_err(IssueError::NamedKey)?;
+    // Judged again: the CA may have another profile than when the login began.
+    let key = AcceptedKey::new(&login.certified_key)
+        .and_then(|key| key.fits(snapshot.config.profile).map(|()| key))
+        .map_err(IssueError::NamedKey)?;
     let id = login.id.to_string();
     let name = user::name(login, grant);
     let mut rng = state.rng.lock().unwrap_or_else(PoisonError::into_inner);

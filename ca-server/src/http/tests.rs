@@ -1,14 +1,18 @@
 use std::time::Duration;
 
+use jit_ssh_api::binding::{self, Salt};
 use jit_ssh_api::issue::CertificateAnswer;
-use jit_ssh_api::problem::Problem;
+use jit_ssh_api::problem::{Kind, Problem};
+use jit_ssh_api::proof::{self, ProofHeader};
 use jit_ssh_api::role::RolesAnswer;
 use jit_ssh_api::sign_in::SignInAnswer;
+use ssh_key::public::{EcdsaPublicKey, KeyData, SkEcdsaSha2NistP256, SkEd25519};
+use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PrivateKey, Signature, SshSig};
 
 use super::Body;
 use super::access::{Route, Who};
 use super::address::Peer;
-use crate::server::testing::{Person, Proof, TestCa, ca, peer, request};
+use crate::server::testing::{Person, Proof, TestCa, ca, fips_ca, peer, request};
 
 const STATE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -178,6 +182,98 @@ async fn whoever_asks_for_more_gets_no_more() {
             "{body}: {got:?}"
         );
     }
+}
+
+const P256: Algorithm = Algorithm::Ecdsa {
+    curve: EcdsaCurve::NistP256,
+};
+
+/// What a CA says to a proof by that key; the signature is none.
+async fn proof_by(ca: &TestCa, key: KeyData, signature: Algorithm) -> Problem {
+    let (now, id) = (ca.clock.now().seconds(), ca.proof().id);
+    // 64 bytes of Ed25519, flags and counter; two numbers of ECDSA, flags and counter.
+    let bytes = match signature {
+        Algorithm::SkEcdsaSha2NistP256 => [&[0, 0, 0, 1, 7, 0, 0, 0, 1, 7], &[1u8; 5][..]].concat(),
+        Algorithm::SkEd25519 => vec![1u8; 69],
+        _ => vec![1u8; 64],
+    };
+    let signature = Signature::new(signature, bytes).unwrap();
+    let signature = SshSig::new(key, proof::NAMESPACE, HashAlg::Sha512, signature).unwrap();
+    let header = ProofHeader::encode(now, id, &signature).unwrap();
+    let request = request("POST", "/v1/certificates", "{}").header("authorization", header);
+    let got = ca.send(peer(), request.body(Body::from("{}")).unwrap());
+    got.await.json()
+}
+
+/// `--profile fips` is NIST curves throughout, also for keys in hardware.
+#[tokio::test]
+async fn an_edwards_login_key_is_refused_by_a_fips_ca() {
+    let (standard, fips) = (ca().await, fips_ca().await);
+    let edwards = *Person::new("alice", &[])
+        .key
+        .public_key()
+        .key_data()
+        .ed25519()
+        .unwrap();
+    let point = Person::with(P256, "alice", &[]);
+    let Some(EcdsaPublicKey::NistP256(point)) = point.key.public_key().key_data().ecdsa() else {
+        panic!("P-256")
+    };
+    let sk = KeyData::SkEd25519(SkEd25519::new(edwards, "ssh:"));
+    let sk_p256 = KeyData::SkEcdsaSha2NistP256(SkEcdsaSha2NistP256::new(*point, "ssh:"));
+    for (key, signature, taken_by_fips) in [
+        (KeyData::Ed25519(edwards), Algorithm::Ed25519, false),
+        (sk, Algorithm::SkEd25519, false),
+        (sk_p256, Algorithm::SkEcdsaSha2NistP256, true),
+    ] {
+        let kind = |problem: Problem| problem.kind().unwrap();
+        let found = kind(proof_by(&standard, key.clone(), signature.clone()).await);
+        assert_eq!(found, Kind::ProofInvalid, "{signature}");
+        let found = proof_by(&fips, key, signature.clone()).await;
+        let expected = if taken_by_fips {
+            Kind::ProofInvalid
+        } else {
+            Kind::KeyRefused
+        };
+        assert_eq!(kind(found), expected, "{signature}");
+    }
+}
+
+/// The key that a person names is judged as the login key is; also that of a login which began
+/// under another profile.
+#[tokio::test]
+async fn an_edwards_named_key_is_refused_by_a_fips_ca() {
+    let fips = fips_ca().await;
+    let alice = Person::with(P256, "alice", &["Ops"]);
+    let named = Person::new("alice", &[]).key;
+    let salt = Salt::new([7; 32]);
+    let blob = |key: &PrivateKey| key.public_key().to_bytes().unwrap();
+    let nonce = binding::nonce_with_named_key(&blob(&alice.key), &blob(&named), &salt);
+    let namespace = binding::NAMED_KEY_NAMESPACE;
+    let signature = named
+        .sign(namespace, HashAlg::Sha512, nonce.as_bytes())
+        .unwrap();
+    let body = serde_json::json!({ "open": {
+        "id_token": "a.b.c",
+        "salt": salt.encode(),
+        "certified_key": {
+            "public_key": named.public_key().to_openssh().unwrap(),
+            "signature": signature.to_pem(ssh_key::LineEnding::LF).unwrap(),
+        },
+    }});
+    let got = fips
+        .ask(&alice, "POST", "/v1/certificates", &body.to_string())
+        .await;
+    assert_eq!(got.refusal(), "key-refused", "{got:?}");
+    let standard = ca().await;
+    let got = standard
+        .ask(&alice, "POST", "/v1/certificates", &body.to_string())
+        .await;
+    assert_eq!(got.refusal(), "token-refused", "the token is next");
+
+    fips.sign_in_naming(&alice, named.public_key()).await;
+    let got = fips.ask(&alice, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.refusal(), "key-refused", "{got:?}");
 }
 
 #[tokio::test]
