@@ -37,7 +37,7 @@ pub use token::{SignatureError, TokenError};
 
 use claims::Standard;
 use fetch::source::{Published, Source};
-use keys::{Key, KeySet};
+use keys::Key;
 use provider::Profile;
 use token::Token;
 
@@ -151,7 +151,8 @@ pub struct Refresh<'a> {
 pub enum Reachability {
     /// It answers, or has not been asked.
     Reachable,
-    /// No connection, no answer in time, or a failure of its own (5xx); never a refusal.
+    /// No connection, no answer in time, or a failure of its own (5xx); never a refusal, nor that it
+    /// is asked too often (429).
     Unreachable {
         /// The first failure of the outage.
         since: Timestamp,
@@ -200,11 +201,12 @@ impl Identities {
         }
     }
 
-    /// With key sets given by hand; nothing is ever fetched. For tests and benchmarks.
-    pub fn with_keys(configs: Vec<(IssuerConfig, &str)>) -> Result<Self, KeySetError> {
+    /// With key sets given by hand; nothing is ever fetched.
+    #[cfg(test)]
+    pub(crate) fn with_keys(configs: Vec<(IssuerConfig, &str)>) -> Result<Self, KeySetError> {
         let known = |(config, jwks): (IssuerConfig, &str)| -> Result<_, KeySetError> {
             let issuer = config.issuer.clone();
-            let keys = KeySet::parse(jwks.as_bytes(), issuer.as_ref())?;
+            let keys = keys::KeySet::parse(jwks.as_bytes(), issuer.as_ref())?;
             let source = Arc::new(Source::by_hand(issuer.clone(), keys));
             Ok((
                 issuer,
@@ -261,11 +263,6 @@ impl Identities {
             return Err(RefreshError::NotNewer.into());
         }
         Ok(verified)
-    }
-
-    /// All issuers, in the order of their names.
-    pub fn issuers(&self) -> impl Iterator<Item = &Arc<IssuerConfig>> {
-        self.issuers.values().map(|known| &known.config)
     }
 
     /// Whether an issuer answers; asks it, at most every few seconds.

@@ -21,7 +21,7 @@ mod signed;
 mod tls;
 
 pub use error::ConnectError;
-pub use http::{Options, http_client, normalise_url};
+pub use http::{Options, http_client, is_loopback, normalise_url};
 pub use pin::{Contact, KnownCa, Pin, discover};
 pub use signed::{Connection, Request, SignError, SignProof};
 

@@ -27,7 +27,8 @@ pub struct IssuerConfig {
     pub clients: Vec<ClientConfig>,
     /// Signature algorithms taken from this issuer, asymmetric ones only.
     pub algorithms: BTreeSet<Algorithm>,
-    /// Added to `iat` and `nbf`: Entra dates its tokens back by 300 s.
+    /// Added to `iat`, which ages count from: Entra dates its tokens back by 300 s. `nbf` needs
+    /// nothing: dated back, it only opens earlier.
     pub clock_offset: Duration,
     /// How long the identity of a token counts as fresh; after that a refreshed token is due.
     pub identity_max_age: Duration,
