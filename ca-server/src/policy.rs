@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::identity::{IssuerConfig, Preset, Snapshot};
+use crate::identity::{GroupsSource, IssuerConfig, Preset, Snapshot};
 use crate::time::Timestamp;
 
 pub mod decision;
@@ -275,6 +275,18 @@ pub struct IssuerFact {
     /// Names of claims that it can never say. `email` stands for an address that is verified and
     /// that the configuration trusts, `groups` for groups from wherever they are configured.
     pub never_says: BTreeSet<String>,
+    /// The claim that its groups come from, by name or path: they are asked for as `groups`, and as
+    /// a claim never.
+    pub groups_claim: Option<String>,
+}
+
+impl IssuerFact {
+    /// Whether the groups are read from this top-level claim, which is then theirs alone.
+    fn is_groups_claim(&self, claim: &str) -> bool {
+        let of = |path: &String| path == claim || path.split('.').next() == Some(claim);
+        // `groups` itself stands for groups from wherever they are configured.
+        claim != "groups" && self.groups_claim.as_ref().is_some_and(of)
+    }
 }
 
 impl<'a> FromIterator<&'a IssuerConfig> for IssuerFacts {
@@ -309,6 +321,10 @@ impl From<&IssuerConfig> for IssuerFact {
         IssuerFact {
             issuer: config.issuer.to_string(),
             never_says: never.collect(),
+            groups_claim: match &config.groups {
+                GroupsSource::Claim(path) | GroupsSource::Userinfo(path) => Some(path.clone()),
+                GroupsSource::Nowhere => None,
+            },
         }
     }
 }

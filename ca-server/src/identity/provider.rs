@@ -21,6 +21,7 @@ pub mod keycloak;
 pub mod okta;
 mod profile;
 
+pub(crate) use profile::PROTOCOL;
 pub(super) use profile::Profile;
 pub use profile::ProviderError;
 

@@ -77,8 +77,9 @@ pub enum ProviderError {
     },
 }
 
-/// Members that have a meaning of their own in a token and are not for policy.
-const PROTOCOL: [&str; 26] = [
+/// Members that have a meaning of their own in a token and are not for policy; `acr`, `amr` and
+/// `acrs` reach it as they were checked.
+pub(crate) const PROTOCOL: [&str; 26] = [
     "iss",
     "sub",
     "aud",
