@@ -141,7 +141,7 @@ pub(crate) async fn issue(
         tracing::warn!(login = %login.id, "issued on an old identity: its issuer cannot be reached");
     }
     // 10. The answer.
-    Ok(answer(snapshot, &login, &grant, &issued, &ask, now))
+    Ok(answer(snapshot, &input, &login, &grant, &issued))
 }
 
 fn one_way_in(request: &CertificateRequest) -> Result<(), IssueError> {
@@ -314,11 +314,10 @@ async fn sign(state: &State, recorded: Recorded, now: Timestamp) -> Result<Issue
 
 fn answer(
     snapshot: &Snapshot,
+    input: &IssueInput,
     login: &LiveLogin,
     grant: &Grant,
     issued: &Issued,
-    ask: &Ask,
-    now: Timestamp,
 ) -> CertificateAnswer {
     let certificate = issued.certificate();
     CertificateAnswer {
@@ -339,7 +338,30 @@ fn answer(
             login,
             grant.username().map(|name| name.as_str().to_owned()),
         ),
-        roles: roles(snapshot, login, ask.source, now),
+        roles: unseen_roles(snapshot, input, login),
+    }
+}
+
+/// All roles, unless the client has them already: a renewal costs what the person brings, not what
+/// the policy has.
+fn unseen_roles(snapshot: &Snapshot, input: &IssueInput, login: &LiveLogin) -> Option<RolesAnswer> {
+    let version = roles_version(snapshot, login, input.source);
+    if input.request.roles_seen.as_ref() == Some(&version) {
+        return None;
+    }
+    Some(roles(snapshot, login, input.source, input.now))
+}
+
+fn roles_version(snapshot: &Snapshot, login: &LiveLogin, source: Option<IpAddr>) -> String {
+    let hosts = &snapshot.config.hosts;
+    let ask = all_roles(source);
+    snapshot.policy.roles_version(&login.identity, &ask, hosts)
+}
+
+fn all_roles(source: Option<IpAddr>) -> Ask {
+    Ask {
+        source,
+        ..Ask::default()
     }
 }
 
@@ -350,13 +372,12 @@ pub(crate) fn roles(
     source: Option<IpAddr>,
     now: Timestamp,
 ) -> RolesAnswer {
-    let ask = Ask {
-        source,
-        ..Ask::default()
-    };
-    let mut roles = snapshot.policy.roles_answer(&login.identity, &ask, now);
-    roles.hosts.clone_from(&snapshot.config.hosts);
-    roles
+    let policy = &snapshot.policy;
+    RolesAnswer {
+        hosts: snapshot.config.hosts.clone(),
+        version: roles_version(snapshot, login, source),
+        ..policy.roles_answer(&login.identity, &all_roles(source), now)
+    }
 }
 
 /// A login as its owner sees it.

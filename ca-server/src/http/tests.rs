@@ -12,7 +12,9 @@ use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PrivateKey, Signature, SshSig};
 use super::Body;
 use super::access::{Route, Who};
 use super::address::Peer;
-use crate::server::testing::{Person, Proof, TestCa, ca, fips_ca, peer, request};
+use crate::server::testing::{
+    CONFIG, POLICY, Person, Proof, TestCa, ca, fips_ca, peer, put, request,
+};
 
 const STATE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -123,7 +125,7 @@ async fn a_login_gets_a_certificate_for_its_role_and_no_other() {
     let answer: CertificateAnswer = got.json();
     assert_eq!(answer.role, "production-observer");
     assert_eq!(answer.principals, ["role:production-observer"]);
-    assert_eq!(answer.roles.hosts, ["*.prod.example.com"]);
+    assert_eq!(answer.roles.unwrap().hosts, ["*.prod.example.com"]);
     assert!(answer.valid_before <= ca.clock.now().seconds() + 900);
 
     let got = ca
@@ -138,6 +140,48 @@ async fn a_login_gets_a_certificate_for_its_role_and_no_other() {
     let problem: Problem = got.json();
     assert_eq!(problem.rule.as_deref(), Some("groups"));
     assert!(!problem.next.is_empty() && !problem.request_id.is_empty());
+}
+
+/// Roles that the client has are not told again, and whatever changes them tells them anew.
+#[tokio::test]
+async fn roles_are_told_again_only_when_they_may_have_changed() {
+    let ca = ca().await;
+    let alice = Person::new("alice", &["Ops"]);
+    ca.sign_in(&alice).await;
+    let roles = async |person: &Person, seen: &str| {
+        let body = serde_json::json!({ "roles_seen": seen }).to_string();
+        let got = ca.ask(person, "POST", "/v1/certificates", &body).await;
+        got.json::<CertificateAnswer>().roles
+    };
+    let told = roles(&alice, "").await.unwrap();
+    assert_eq!(told.roles.len(), 2);
+    assert_eq!(roles(&alice, &told.version).await, None);
+    let asked: RolesAnswer = ca.ask(&alice, "GET", "/v1/roles", "").await.json();
+    assert_eq!(asked, told);
+    // Later, the same.
+    ca.clock.advance(Duration::from_secs(60));
+    assert_eq!(roles(&alice, &told.version).await, None);
+    // Nobody else's answer has that name.
+    let bob = Person::new("bob", &["Ops", "Admins"]);
+    ca.sign_in(&bob).await;
+    assert!(roles(&bob, &told.version).await.is_some());
+
+    let data = ca.folder.path();
+    for (file, text) in [
+        ("policy.toml", POLICY.replace("Read-only access", "Looking")),
+        ("ca.toml", CONFIG.replace("*.prod.", "*.production.")),
+    ] {
+        let before = roles(&alice, "").await.unwrap();
+        put(data, file, &text);
+        ca.running.reload().await.unwrap();
+        let after = roles(&alice, &before.version).await.unwrap();
+        assert_ne!(before.version, after.version, "{file}");
+        assert_ne!(
+            (before.roles, before.hosts),
+            (after.roles, after.hosts),
+            "{file}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Laws, against a reference that knows no index: it asks every grant in turn.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
+use jit_ssh_api::role::RolesAnswer;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::json;
@@ -285,6 +286,31 @@ fn place(grant: &Grant) -> usize {
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whoever is told that the roles are as before would be told the same roles.
+    #[test]
+    fn roles_of_one_version_are_the_same(
+        generated in policies(), other in policies(), people in [people(), people()],
+        sources in [any::<u32>(), any::<u32>()],
+    ) {
+        let mut told: HashMap<String, RolesAnswer> = HashMap::new();
+        for policy in [generated.policy(), other.policy()] {
+            for (who, bits) in people.iter().flat_map(|who| sources.map(|bits| (who, bits))) {
+                let ask = Ask {
+                    source: Some(std::net::IpAddr::V4(bits.into())),
+                    ..Ask::default()
+                };
+                for hosts in [vec![], vec!["*.example.com".to_owned()]] {
+                    let version = policy.roles_version(who, &ask, &hosts);
+                    let mut answer = policy.roles_answer(who, &ask, NOW);
+                    answer.hosts = hosts;
+                    if let Some(before) = told.insert(version, answer.clone()) {
+                        prop_assert_eq!(before, answer);
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn nothing_is_granted_that_no_grant_gives_and_everything_that_one_does(
