@@ -1,6 +1,6 @@
 //! Raw token ──► [`VerifiedIdentity`]. Knows nothing of policy, certificates or SQL.
 //!
-//! In: an ID token, what it must be bound to, and `now`. Out: who it is, once, as a [`Snapshot`];
+//! In: an ID token, what it must be bound to, and `now`. Out: who it is, once, as a [`IdentityFacts`];
 //! after that the raw token no longer exists. Keeps invariant 3 (what a token must be: DESIGN 2) and
 //! the first half of 4 (bound to a key by its nonce); the second half, one login for each nonce, is
 //! `login.rs`'s. Sources: OpenID Connect Core 1.0 §3.1.3.7, RFC 7515, RFC 7519, RFC 8725.
@@ -43,7 +43,7 @@ use token::Token;
 
 /// What one token said, as the ledger keeps it. Never the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Snapshot {
+pub struct IdentityFacts {
     /// Who says so.
     pub issuer: Issuer,
     /// The client that the token was for.
@@ -75,24 +75,24 @@ pub struct Snapshot {
 
 /// An identity that went through every check of this module; nothing else makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedIdentity(Snapshot);
+pub struct VerifiedIdentity(IdentityFacts);
 
 impl VerifiedIdentity {
     /// The identity of a live login, as the ledger kept it. For `login.rs` alone.
-    pub(crate) fn recalled(snapshot: Snapshot) -> Self {
+    pub(crate) fn recalled(snapshot: IdentityFacts) -> Self {
         VerifiedIdentity(snapshot)
     }
 
     /// The plain values.
-    pub fn snapshot(&self) -> &Snapshot {
+    pub fn snapshot(&self) -> &IdentityFacts {
         &self.0
     }
 }
 
 impl Deref for VerifiedIdentity {
-    type Target = Snapshot;
+    type Target = IdentityFacts;
 
-    fn deref(&self) -> &Snapshot {
+    fn deref(&self) -> &IdentityFacts {
         &self.0
     }
 }
@@ -136,11 +136,11 @@ pub struct Refresh<'a> {
     pub client_id: &'a str,
     /// The login's.
     pub subject: &'a str,
-    /// The login's [`Snapshot::person`].
+    /// The login's [`IdentityFacts::person`].
     pub person: &'a str,
     /// The login's own nonce; a refreshed token has it or none.
     pub nonce: &'a str,
-    /// [`Snapshot::issued_at`] of the last token that was accepted.
+    /// [`IdentityFacts::issued_at`] of the last token that was accepted.
     pub last_issued_at: Timestamp,
     /// [`VerifiedToken::token_id`] of the last token that was accepted.
     pub last_token_id: &'a str,
@@ -324,7 +324,7 @@ impl Known {
             Some(id) if id.len() <= MAX_TOKEN_ID => id.to_owned(),
             _ => token.digest(),
         };
-        let snapshot = Snapshot {
+        let snapshot = IdentityFacts {
             issuer: config.issuer.clone(),
             client_id: client.id.clone(),
             subject: Subject::new(standard.subject),

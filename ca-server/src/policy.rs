@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::identity::{GroupsSource, IssuerConfig, Preset, Snapshot};
+use crate::identity::{GroupsSource, IdentityFacts, IssuerConfig, Preset};
 use crate::time::Timestamp;
 
 pub mod decision;
@@ -107,14 +107,19 @@ impl Policy {
     }
 
     /// May this person have what they ask for? Rules about the time will ask `_now`.
-    pub fn decide(&self, who: &Snapshot, ask: &Ask, _now: Timestamp) -> Result<Grant, Refusal> {
+    pub fn decide(
+        &self,
+        who: &IdentityFacts,
+        ask: &Ask,
+        _now: Timestamp,
+    ) -> Result<Grant, Refusal> {
         self.decide_for(&Who::from(who), ask)
     }
 
     /// The decision on every role, whatever role is asked for; by `order`, then by name.
     pub fn roles(
         &self,
-        who: &Snapshot,
+        who: &IdentityFacts,
         ask: &Ask,
         _now: Timestamp,
     ) -> Vec<(&Role, Result<Grant, Refusal>)> {
@@ -122,7 +127,7 @@ impl Policy {
     }
 
     /// What this person may do at the CA.
-    pub fn rights(&self, who: &Snapshot) -> Rights {
+    pub fn rights(&self, who: &IdentityFacts) -> Rights {
         self.rights_of(&Who::from(who))
     }
 

@@ -11,7 +11,7 @@ use super::decision::Ask;
 use super::grant::Who;
 use super::role::{Account, OWN};
 use super::{Policy, digest};
-use crate::identity::{Email, Snapshot};
+use crate::identity::{Email, IdentityFacts};
 use crate::time::Timestamp;
 
 /// Somebody who need not exist.
@@ -89,14 +89,14 @@ impl Person {
 impl Policy {
     /// All roles from one person's side, in the policy's order. Host patterns, and the version that
     /// depends on them, are the caller's to add: the policy knows none.
-    pub fn roles_answer(&self, who: &Snapshot, ask: &Ask, _now: Timestamp) -> RolesAnswer {
+    pub fn roles_answer(&self, who: &IdentityFacts, ask: &Ask, _now: Timestamp) -> RolesAnswer {
         self.told(&Who::from(who), ask)
     }
 
     /// Names the answer of [`Policy::roles_answer`] without making it: SHA-256 of all that it depends
     /// on. Costs what the person brings, not what the policy has; a rule about the time has to bring
     /// the time in here.
-    pub fn roles_version(&self, who: &Snapshot, ask: &Ask, hosts: &[String]) -> String {
+    pub fn roles_version(&self, who: &IdentityFacts, ask: &Ask, hosts: &[String]) -> String {
         let Ask {
             role,
             account,

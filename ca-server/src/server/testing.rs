@@ -19,7 +19,9 @@ use ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey};
 use crate::entropy;
 use crate::http::address::Peer;
 use crate::http::{Body, handle};
-use crate::identity::{Email, Group, Issuer, Snapshot, Subject, VerifiedIdentity, VerifiedToken};
+use crate::identity::{
+    Email, Group, IdentityFacts, Issuer, Subject, VerifiedIdentity, VerifiedToken,
+};
 use crate::login::OpenLogin;
 use crate::server::state::State;
 use crate::server::{KEYS, Running, ServeOptions, start};
@@ -247,7 +249,7 @@ impl TestCa {
         let issuer = Arc::new(snapshot.config.issuers[0].clone());
         let nonce = entropy::bytes::<16>(&mut entropy::from_system());
         let nonce: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
-        let identity = Snapshot {
+        let identity = IdentityFacts {
             issuer: Issuer::new(ISSUER),
             client_id: "jit-ssh".to_owned(),
             subject: Subject::new(person.name),

@@ -105,7 +105,7 @@ fn policies() -> impl Strategy<Value = Generated> {
     })
 }
 
-fn people() -> impl Strategy<Value = Snapshot> {
+fn people() -> impl Strategy<Value = IdentityFacts> {
     (
         select(vec![IDP, OTHER, "https://third.example.com"]),
         select(SUBJECTS.to_vec()),
@@ -236,7 +236,7 @@ impl Generated {
     }
 
     /// Whether some grant gives the role, asked one by one.
-    fn grants(&self, who: &Snapshot, role: usize) -> bool {
+    fn grants(&self, who: &IdentityFacts, role: usize) -> bool {
         self.grants.iter().any(|grant| {
             let users = grant.subjects.is_empty() && grant.emails.is_empty();
             let said = |name: &str, value: i64| match who.claims.get(name) {
@@ -259,7 +259,7 @@ impl Generated {
     }
 
     /// Everything that the role could ever put into a certificate of that person.
-    fn widest(&self, who: &Snapshot, role: usize) -> BTreeSet<String> {
+    fn widest(&self, who: &IdentityFacts, role: usize) -> BTreeSet<String> {
         let gen_role = &self.roles[role];
         let own = match who.claims["preferred_username"].as_str() {
             Some(name @ ("alice" | "bob")) if gen_role.own => Some(name),
