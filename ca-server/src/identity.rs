@@ -1,7 +1,7 @@
 //! Raw token ──► [`VerifiedIdentity`]. Knows nothing of policy, certificates or SQL.
 //!
 //! In: an ID token, what it must be bound to, and `now`. Out: who it is, once, as a [`IdentityFacts`];
-//! after that the raw token no longer exists. Keeps invariant 3 (what a token must be: DESIGN 2) and
+//! after that the raw token no longer exists. Keeps invariant 3 (what a token must be) and
 //! the first half of 4 (bound to a key by its nonce); the second half, one login for each nonce, is
 //! `login.rs`'s. Sources: OpenID Connect Core 1.0 §3.1.3.7, RFC 7515, RFC 7519, RFC 8725.
 
@@ -256,7 +256,7 @@ impl Identities {
         if identity.subject.as_ref() != refresh.subject || identity.person != refresh.person {
             return Err(RefreshError::OtherPerson.into());
         }
-        // Some providers hand out the first token again (IDPS.md D15): that is no fresh word.
+        // Some providers hand out the first token again: that is no fresh word.
         if identity.issued_at <= refresh.last_issued_at
             || verified.token_id == refresh.last_token_id
         {

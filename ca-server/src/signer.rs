@@ -1,4 +1,4 @@
-//! The keys of the CA, one job each (DESIGN 4): a [`Recorded`] comes in, an
+//! The keys of the CA, one job each: a [`Recorded`] comes in, an
 //! [`Issued`] goes out, and only this one can be sent to anybody (invariant 1). Signatures are
 //! made by aws-lc. The user CA is unlocked when the server starts, any other key only when it has
 //! something to sign; of all of them the public halves are compared at the start, so that what we

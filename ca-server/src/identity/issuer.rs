@@ -3,7 +3,7 @@
 //! In: what `config/issuers.rs` read. Out: one [`IssuerConfig`] each, found by the byte-equal `iss`
 //! of a token (A9); its clients decide the audience, and the audience decides the flow (A5).
 //! Invariant 3 lives on these values: algorithms, clock offset, ages. Facts about what an issuer can
-//! never say (IDPS.md) are here too, so that policy refuses at load what could never come true.
+//! never say (docs/idp) are here too, so that policy refuses at load what could never come true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -4,7 +4,7 @@
 //! In: a configured issuer; nothing is ever fetched for another (A10). Out: its keys. They are fresh
 //! for what their cache headers say, between five minutes and an hour; while the issuer is down they
 //! serve for a day; an unknown key asks again, one request at a time and at most once a minute (A11).
-//! The hot path takes no lock. Sources: OpenID Connect Discovery 1.0 §4, IDPS.md §4.5.
+//! The hot path takes no lock. Sources: OpenID Connect Discovery 1.0 §4.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

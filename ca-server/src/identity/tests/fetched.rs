@@ -606,7 +606,7 @@ async fn with_userinfo(
         .await
 }
 
-/// IDPS.md D6: Okta's org server has groups at userinfo only.
+/// Okta's org server has groups at userinfo only.
 #[tokio::test]
 async fn groups_come_from_userinfo_where_they_are_only_there() {
     let provider = Provider::start().await;
