@@ -9,7 +9,6 @@
 //! through it field by field.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use ssh_key::PublicKey;
 
@@ -287,13 +286,6 @@ impl CaPublicKey {
     pub fn blob(&self) -> &[u8] {
         &self.blob
     }
-}
-
-/// How long a certificate of this grant would be valid from `now` on; a sentence for people needs
-/// it before there is a certificate.
-pub fn validity_of(grant: &Grant, now: Timestamp, login_ends: Timestamp) -> Duration {
-    let ends = now.plus(grant.validity().min(MAX_VALIDITY)).min(login_ends);
-    ends.since(now)
 }
 
 #[cfg(test)]

@@ -261,7 +261,7 @@ fn check_url(text: &str, wrong: &mut Wrong<'_>) -> (String, String) {
     if !bare || !url.username().is_empty() || url.password().is_some() {
         wrong.at(&["url"], format!("`{text}` must be a host alone"), EXAMPLE);
     }
-    let plain = url.scheme() == "http" && is_loopback(&url);
+    let plain = url.scheme() == "http" && jit_ssh_connect::is_loopback(&url);
     if url.scheme() != "https" && !plain {
         wrong.at(
             &["url"],
@@ -270,15 +270,6 @@ fn check_url(text: &str, wrong: &mut Wrong<'_>) -> (String, String) {
         );
     }
     (text.trim_end_matches('/').to_owned(), host)
-}
-
-fn is_loopback(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
 }
 
 fn is_name(name: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Raw token ──► [`VerifiedIdentity`]. Knows nothing of policy, certificates or SQL.
 //!
-//! In: an ID token, what it must be bound to, and `now`. Out: who it is, once, as a [`Snapshot`];
-//! after that the raw token no longer exists. Keeps invariant 3 (what a token must be: DESIGN 2) and
+//! In: an ID token, what it must be bound to, and `now`. Out: who it is, once, as a [`IdentityFacts`];
+//! after that the raw token no longer exists. Keeps invariant 3 (what a token must be) and
 //! the first half of 4 (bound to a key by its nonce); the second half, one login for each nonce, is
 //! `login.rs`'s. Sources: OpenID Connect Core 1.0 §3.1.3.7, RFC 7515, RFC 7519, RFC 8725.
 
@@ -37,13 +37,13 @@ pub use token::{SignatureError, TokenError};
 
 use claims::Standard;
 use fetch::source::{Published, Source};
-use keys::{Key, KeySet};
+use keys::Key;
 use provider::Profile;
 use token::Token;
 
 /// What one token said, as the ledger keeps it. Never the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Snapshot {
+pub struct IdentityFacts {
     /// Who says so.
     pub issuer: Issuer,
     /// The client that the token was for.
@@ -75,24 +75,24 @@ pub struct Snapshot {
 
 /// An identity that went through every check of this module; nothing else makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedIdentity(Snapshot);
+pub struct VerifiedIdentity(IdentityFacts);
 
 impl VerifiedIdentity {
     /// The identity of a live login, as the ledger kept it. For `login.rs` alone.
-    pub(crate) fn recalled(snapshot: Snapshot) -> Self {
+    pub(crate) fn recalled(snapshot: IdentityFacts) -> Self {
         VerifiedIdentity(snapshot)
     }
 
     /// The plain values.
-    pub fn snapshot(&self) -> &Snapshot {
+    pub fn snapshot(&self) -> &IdentityFacts {
         &self.0
     }
 }
 
 impl Deref for VerifiedIdentity {
-    type Target = Snapshot;
+    type Target = IdentityFacts;
 
-    fn deref(&self) -> &Snapshot {
+    fn deref(&self) -> &IdentityFacts {
         &self.0
     }
 }
@@ -136,11 +136,11 @@ pub struct Refresh<'a> {
     pub client_id: &'a str,
     /// The login's.
     pub subject: &'a str,
-    /// The login's [`Snapshot::person`].
+    /// The login's [`IdentityFacts::person`].
     pub person: &'a str,
     /// The login's own nonce; a refreshed token has it or none.
     pub nonce: &'a str,
-    /// [`Snapshot::issued_at`] of the last token that was accepted.
+    /// [`IdentityFacts::issued_at`] of the last token that was accepted.
     pub last_issued_at: Timestamp,
     /// [`VerifiedToken::token_id`] of the last token that was accepted.
     pub last_token_id: &'a str,
@@ -151,7 +151,8 @@ pub struct Refresh<'a> {
 pub enum Reachability {
     /// It answers, or has not been asked.
     Reachable,
-    /// No connection, no answer in time, or a failure of its own (5xx); never a refusal.
+    /// No connection, no answer in time, or a failure of its own (5xx); never a refusal, nor that it
+    /// is asked too often (429).
     Unreachable {
         /// The first failure of the outage.
         since: Timestamp,
@@ -200,11 +201,12 @@ impl Identities {
         }
     }
 
-    /// With key sets given by hand; nothing is ever fetched. For tests and benchmarks.
-    pub fn with_keys(configs: Vec<(IssuerConfig, &str)>) -> Result<Self, KeySetError> {
+    /// With key sets given by hand; nothing is ever fetched.
+    #[cfg(test)]
+    pub(crate) fn with_keys(configs: Vec<(IssuerConfig, &str)>) -> Result<Self, KeySetError> {
         let known = |(config, jwks): (IssuerConfig, &str)| -> Result<_, KeySetError> {
             let issuer = config.issuer.clone();
-            let keys = KeySet::parse(jwks.as_bytes(), issuer.as_ref())?;
+            let keys = keys::KeySet::parse(jwks.as_bytes(), issuer.as_ref())?;
             let source = Arc::new(Source::by_hand(issuer.clone(), keys));
             Ok((
                 issuer,
@@ -254,18 +256,13 @@ impl Identities {
         if identity.subject.as_ref() != refresh.subject || identity.person != refresh.person {
             return Err(RefreshError::OtherPerson.into());
         }
-        // Some providers hand out the first token again (IDPS.md D15): that is no fresh word.
+        // Some providers hand out the first token again: that is no fresh word.
         if identity.issued_at <= refresh.last_issued_at
             || verified.token_id == refresh.last_token_id
         {
             return Err(RefreshError::NotNewer.into());
         }
         Ok(verified)
-    }
-
-    /// All issuers, in the order of their names.
-    pub fn issuers(&self) -> impl Iterator<Item = &Arc<IssuerConfig>> {
-        self.issuers.values().map(|known| &known.config)
     }
 
     /// Whether an issuer answers; asks it, at most every few seconds.
@@ -327,7 +324,7 @@ impl Known {
             Some(id) if id.len() <= MAX_TOKEN_ID => id.to_owned(),
             _ => token.digest(),
         };
-        let snapshot = Snapshot {
+        let snapshot = IdentityFacts {
             issuer: config.issuer.clone(),
             client_id: client.id.clone(),
             subject: Subject::new(standard.subject),

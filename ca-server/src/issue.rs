@@ -14,7 +14,7 @@ use jit_ssh_api::login::Login;
 use jit_ssh_api::role::RolesAnswer;
 
 use crate::certificate::{
-    CertificateError, CertificateToSign, KeyError, LoginFacts, UserCertificate,
+    AcceptedKey, CertificateError, CertificateToSign, KeyError, LoginFacts, UserCertificate,
 };
 use crate::http::proof::ProvenKey;
 use crate::identity::{IdentityError, Issuer, Reachability};
@@ -120,7 +120,7 @@ pub(crate) async fn issue(
     let ask = ask(&input);
     let grant = decide(state, snapshot, &input, &login, &ask, freshness).await?;
     // 7. The certificate, without a signature.
-    let certificate = certificate(state, &login, &grant, now)?;
+    let certificate = certificate(state, snapshot, &login, &grant, now)?;
     // 8. The record: exactly these bytes, durable, in one transaction with the opening or the
     //    refresh of the login, and only if that login still lives there.
     //    If we die here, the record stands for a certificate that nobody got.
@@ -141,7 +141,7 @@ pub(crate) async fn issue(
         tracing::warn!(login = %login.id, "issued on an old identity: its issuer cannot be reached");
     }
     // 10. The answer.
-    Ok(answer(snapshot, &login, &grant, &issued, &ask, now))
+    Ok(answer(snapshot, &input, &login, &grant, &issued))
 }
 
 fn one_way_in(request: &CertificateRequest) -> Result<(), IssueError> {
@@ -248,12 +248,15 @@ async fn stale(
 
 fn certificate(
     state: &State,
+    snapshot: &Snapshot,
     login: &LiveLogin,
     grant: &Grant,
     now: Timestamp,
 ) -> Result<CertificateToSign, IssueError> {
-    let key =
-        crate::certificate::AcceptedKey::new(&login.certified_key).map_err(IssueError::NamedKey)?;
+    // Judged again: the CA may have another profile than when the login began.
+    let key = AcceptedKey::new(&login.certified_key)
+        .and_then(|key| key.fits(snapshot.config.profile).map(|()| key))
+        .map_err(IssueError::NamedKey)?;
     let id = login.id.to_string();
     let name = user::name(login, grant);
     let mut rng = state.rng.lock().unwrap_or_else(PoisonError::into_inner);
@@ -311,11 +314,10 @@ async fn sign(state: &State, recorded: Recorded, now: Timestamp) -> Result<Issue
 
 fn answer(
     snapshot: &Snapshot,
+    input: &IssueInput,
     login: &LiveLogin,
     grant: &Grant,
     issued: &Issued,
-    ask: &Ask,
-    now: Timestamp,
 ) -> CertificateAnswer {
     let certificate = issued.certificate();
     CertificateAnswer {
@@ -336,7 +338,30 @@ fn answer(
             login,
             grant.username().map(|name| name.as_str().to_owned()),
         ),
-        roles: roles(snapshot, login, ask.source, now),
+        roles: unseen_roles(snapshot, input, login),
+    }
+}
+
+/// All roles, unless the client has them already: a renewal costs what the person brings, not what
+/// the policy has.
+fn unseen_roles(snapshot: &Snapshot, input: &IssueInput, login: &LiveLogin) -> Option<RolesAnswer> {
+    let version = roles_version(snapshot, login, input.source);
+    if input.request.roles_seen.as_ref() == Some(&version) {
+        return None;
+    }
+    Some(roles(snapshot, login, input.source, input.now))
+}
+
+fn roles_version(snapshot: &Snapshot, login: &LiveLogin, source: Option<IpAddr>) -> String {
+    let hosts = &snapshot.config.hosts;
+    let ask = all_roles(source);
+    snapshot.policy.roles_version(&login.identity, &ask, hosts)
+}
+
+fn all_roles(source: Option<IpAddr>) -> Ask {
+    Ask {
+        source,
+        ..Ask::default()
     }
 }
 
@@ -347,13 +372,12 @@ pub(crate) fn roles(
     source: Option<IpAddr>,
     now: Timestamp,
 ) -> RolesAnswer {
-    let ask = Ask {
-        source,
-        ..Ask::default()
-    };
-    let mut roles = snapshot.policy.roles_answer(&login.identity, &ask, now);
-    roles.hosts.clone_from(&snapshot.config.hosts);
-    roles
+    let policy = &snapshot.policy;
+    RolesAnswer {
+        hosts: snapshot.config.hosts.clone(),
+        version: roles_version(snapshot, login, source),
+        ..policy.roles_answer(&login.identity, &all_roles(source), now)
+    }
 }
 
 /// A login as its owner sees it.

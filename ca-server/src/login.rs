@@ -20,7 +20,7 @@ use jit_ssh_api::login::{Ended, Login};
 use sha2::{Digest as _, Sha256};
 use ssh_key::PublicKey;
 
-use crate::identity::{Snapshot, VerifiedIdentity, VerifiedToken};
+use crate::identity::{IdentityFacts, VerifiedIdentity, VerifiedToken};
 use crate::ledger::record::{Draft, Entry, Hash, Kind, PartName};
 use crate::ledger::{Ledger, LedgerError};
 use crate::store::{StoreError, logins};
@@ -158,7 +158,7 @@ impl LoginState {
 
     /// As its owner sees it.
     pub fn to_api(&self, username: Option<String>, identity_max_age: Duration) -> Login {
-        let who: &Snapshot = &self.identity;
+        let who: &IdentityFacts = &self.identity;
         Login {
             id: self.id.to_string(),
             issuer: who.issuer.to_string(),
@@ -386,8 +386,8 @@ impl Logins {
         request: &str,
         now: Timestamp,
     ) -> Result<LiveLogin, LoginError> {
-        let old: &Snapshot = &login.identity;
-        let new: &Snapshot = &token.identity;
+        let old: &IdentityFacts = &login.identity;
+        let new: &IdentityFacts = &token.identity;
         let same = old.issuer == new.issuer
             && old.subject == new.subject
             && old.person == new.person

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::identity::{IssuerConfig, Preset, Snapshot};
+use crate::identity::{GroupsSource, IdentityFacts, IssuerConfig, Preset};
 use crate::time::Timestamp;
 
 pub mod decision;
@@ -107,14 +107,19 @@ impl Policy {
     }
 
     /// May this person have what they ask for? Rules about the time will ask `_now`.
-    pub fn decide(&self, who: &Snapshot, ask: &Ask, _now: Timestamp) -> Result<Grant, Refusal> {
+    pub fn decide(
+        &self,
+        who: &IdentityFacts,
+        ask: &Ask,
+        _now: Timestamp,
+    ) -> Result<Grant, Refusal> {
         self.decide_for(&Who::from(who), ask)
     }
 
     /// The decision on every role, whatever role is asked for; by `order`, then by name.
     pub fn roles(
         &self,
-        who: &Snapshot,
+        who: &IdentityFacts,
         ask: &Ask,
         _now: Timestamp,
     ) -> Vec<(&Role, Result<Grant, Refusal>)> {
@@ -122,7 +127,7 @@ impl Policy {
     }
 
     /// What this person may do at the CA.
-    pub fn rights(&self, who: &Snapshot) -> Rights {
+    pub fn rights(&self, who: &IdentityFacts) -> Rights {
         self.rights_of(&Who::from(who))
     }
 
@@ -275,6 +280,18 @@ pub struct IssuerFact {
     /// Names of claims that it can never say. `email` stands for an address that is verified and
     /// that the configuration trusts, `groups` for groups from wherever they are configured.
     pub never_says: BTreeSet<String>,
+    /// The claim that its groups come from, by name or path: they are asked for as `groups`, and as
+    /// a claim never.
+    pub groups_claim: Option<String>,
+}
+
+impl IssuerFact {
+    /// Whether the groups are read from this top-level claim, which is then theirs alone.
+    fn is_groups_claim(&self, claim: &str) -> bool {
+        let of = |path: &String| path == claim || path.split('.').next() == Some(claim);
+        // `groups` itself stands for groups from wherever they are configured.
+        claim != "groups" && self.groups_claim.as_ref().is_some_and(of)
+    }
 }
 
 impl<'a> FromIterator<&'a IssuerConfig> for IssuerFacts {
@@ -309,6 +326,10 @@ impl From<&IssuerConfig> for IssuerFact {
         IssuerFact {
             issuer: config.issuer.to_string(),
             never_says: never.collect(),
+            groups_claim: match &config.groups {
+                GroupsSource::Claim(path) | GroupsSource::Userinfo(path) => Some(path.clone()),
+                GroupsSource::Nowhere => None,
+            },
         }
     }
 }

@@ -135,6 +135,7 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
     let snapshot = reload::read(&data, None)?;
     let keyring = Keyring::open(&data.join(KEYS), passphrase.as_ref())?;
     drop(passphrase);
+    keyring.fits(snapshot.config.profile)?;
     let key_set = signed_key_set(&data, &keyring).await?;
     keyring.agrees_with(&key_set.set)?;
     let store = StoreOptions {

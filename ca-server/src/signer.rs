@@ -1,4 +1,4 @@
-//! The keys of the CA, one job each (DESIGN 4): a [`Recorded`] comes in, an
+//! The keys of the CA, one job each: a [`Recorded`] comes in, an
 //! [`Issued`] goes out, and only this one can be sent to anybody (invariant 1). Signatures are
 //! made by aws-lc. The user CA is unlocked when the server starts, any other key only when it has
 //! something to sign; of all of them the public halves are compared at the start, so that what we
@@ -8,11 +8,12 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jit_ssh_api::discovery::Profile;
 use jit_ssh_api::key_set::{KeySet, Purpose, State};
-use ssh_key::{HashAlg, PublicKey};
+use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
 
 use crate::certificate::check::{self, CheckError};
-use crate::certificate::{CaPublicKey, CertificateError, CertificateToSign};
+use crate::certificate::{AcceptedKey, CaPublicKey, CertificateError, CertificateToSign};
 use crate::ledger::Recorded;
 use crate::secret::Secret;
 
@@ -68,6 +69,18 @@ pub enum SignerError {
         /// The same key.
         other: &'static str,
     },
+    /// The operator: a key of a kind that the CA's profile does not have.
+    #[error("the key {name} is {kind}; with profile = \"{profile}\" it must be {fit}")]
+    Profile {
+        /// Which key.
+        name: &'static str,
+        /// What it is.
+        kind: String,
+        /// The profile, as the configuration writes it.
+        profile: &'static str,
+        /// What it must be.
+        fit: &'static str,
+    },
     /// The operator: the key set says something else than the key files.
     #[error("the key set does not fit the folder of keys: {0}")]
     KeySet(String),
@@ -110,14 +123,6 @@ impl Keyring {
         unlock(folder, file_name(purpose), passphrase)
     }
 
-    /// Unlocks the identity key, where its private half is here at all.
-    pub fn unlock_identity(
-        folder: &Path,
-        passphrase: Option<&Secret<String>>,
-    ) -> Result<KeyPair, SignerError> {
-        unlock(folder, IDENTITY, passphrase)
-    }
-
     /// The user CA's public key, which goes into certificates.
     pub fn user_ca(&self) -> &CaPublicKey {
         &self.user_ca_public
@@ -141,6 +146,13 @@ impl Keyring {
             Purpose::Bundle => &self.bundle,
             Purpose::Ledger => &self.ledger,
         }
+    }
+
+    /// Whether all keys are of kinds that the profile has: what discovery says of this CA is true.
+    pub fn fits(&self, profile: Profile) -> Result<(), SignerError> {
+        self.all()
+            .into_iter()
+            .try_for_each(|(name, key)| fits(name, key, profile))
     }
 
     /// Whether the verified key set names exactly these keys as active (A41).
@@ -187,9 +199,15 @@ impl Keyring {
         Ok(Issued { line, certificate })
     }
 
-    fn one_job_each(&self) -> Result<(), SignerError> {
+    /// Every key with the name of its file.
+    fn all(&self) -> Vec<(&'static str, &PublicKey)> {
         let mut all = vec![(IDENTITY, &self.identity)];
         all.extend(PURPOSES.map(|purpose| (file_name(purpose), self.public_key(purpose))));
+        all
+    }
+
+    fn one_job_each(&self) -> Result<(), SignerError> {
+        let all = self.all();
         for (index, (one, key)) in all.iter().enumerate() {
             let later = all.iter().skip(index.saturating_add(1));
             if let Some((other, _)) = later
@@ -222,6 +240,42 @@ fn unlock(
 ) -> Result<KeyPair, SignerError> {
     let private = file::unlock(folder, name, passphrase)?;
     KeyPair::from_private(&private).map_err(|cause| SignerError::Pair { name, cause })
+}
+
+/// Whether the key of that file is of a kind that the profile has. The identity key signs rarely and
+/// elsewhere, so it may be any that every client verifies alike, RSA excepted; the others sign here.
+pub fn fits(name: &'static str, key: &PublicKey, profile: Profile) -> Result<(), SignerError> {
+    use Algorithm::{Ecdsa, Ed25519, SkEcdsaSha2NistP256, SkEd25519};
+    let identity = name == IDENTITY;
+    let p256 = Ecdsa {
+        curve: EcdsaCurve::NistP256,
+    };
+    let kind = key.algorithm();
+    let known = match &kind {
+        Ed25519 => profile == Profile::Standard,
+        SkEd25519 => identity && profile == Profile::Standard,
+        Ecdsa { .. } => identity || kind == p256,
+        SkEcdsaSha2NistP256 => identity,
+        _ => false,
+    };
+    // The point and its like are looked at as in every other key.
+    if known && AcceptedKey::new(key).is_ok() {
+        return Ok(());
+    }
+    Err(SignerError::Profile {
+        name,
+        kind: kind.to_string(),
+        profile: match profile {
+            Profile::Standard => "standard",
+            Profile::Fips => "fips",
+        },
+        fit: match (profile, identity) {
+            (Profile::Standard, true) => "Ed25519 or ECDSA, in a file or in a security key for SSH",
+            (Profile::Standard, false) => "Ed25519 or ECDSA P-256",
+            (Profile::Fips, true) => "ECDSA, in a file or in a security key for SSH",
+            (Profile::Fips, false) => "ECDSA P-256",
+        },
+    })
 }
 
 /// The file of a key in the folder `keys`; its public half is beside it as `.pub`.

@@ -3,6 +3,7 @@
 //! those that a CA of ours issues, and signed by a key that the pinned identity key vouches for.
 
 use jit_ssh_api::issue::CertificateAnswer;
+use jit_ssh_api::role::RolesAnswer;
 use jit_ssh_terminal::Failure;
 
 use crate::certificate::{
@@ -17,6 +18,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) role: Option<&'a str>,
     /// The account, if one was named.
     pub(crate) account: Option<&'a str>,
+    /// Roles that the CA told before: they hold where the answer has none.
+    pub(crate) roles: &'a RolesAnswer,
     /// Blobs of the user CA keys of the verified key set.
     pub(crate) ca_keys: &'a [Vec<u8>],
     /// The CA's time, seconds since 1970-01-01 UTC.
@@ -89,8 +92,8 @@ pub(crate) fn check(
     if role != answer.role || wanted.role.is_some_and(|wanted| wanted != role) {
         return Err(AnswerError::OtherRole);
     }
-    let described = answer
-        .roles
+    let roles = answer.roles.as_ref().unwrap_or(wanted.roles);
+    let described = roles
         .roles
         .iter()
         .find(|described| described.name == role)
@@ -214,10 +217,10 @@ mod tests {
             valid_after: read.valid_after,
             valid_before: read.valid_before,
             login,
-            roles: RolesAnswer {
+            roles: Some(RolesAnswer {
                 roles: vec![role],
-                hosts: Vec::new(),
-            },
+                ..RolesAnswer::default()
+            }),
         }
     }
 
@@ -237,6 +240,7 @@ mod tests {
             key: &key,
             role: Some("ops"),
             account: Some("observer"),
+            roles: &RolesAnswer::default(),
             ca_keys: &ca_keys,
             now,
         };
@@ -343,6 +347,23 @@ mod tests {
             ..wanted
         };
         assert_eq!(check(&good, &other_account), Err(AnswerError::OtherAccount));
+        // Without roles, those told before count, and no others.
+        let mut without = good.clone();
+        let roles = without.roles.take().unwrap();
+        assert_eq!(check(&without, &wanted), Err(AnswerError::OtherRole));
+        let known = Wanted {
+            roles: &roles,
+            ..wanted
+        };
+        check(&without, &known).unwrap();
+        let other_account = Wanted {
+            account: Some("root"),
+            ..known
+        };
+        assert_eq!(
+            check(&without, &other_account),
+            Err(AnswerError::OtherAccount)
+        );
         let mut forged = good.clone();
         let line = forged.certificate.clone();
         let at = line.rfind(' ').map_or(line.trim().len(), |at| at) - 6;

@@ -59,6 +59,7 @@ pub(crate) async fn certificate(
     let request = CertificateRequest {
         role: ask.role.clone(),
         account: ask.account.clone(),
+        roles_seen: Some(login.roles.version.clone()).filter(|version| !version.is_empty()),
         ..CertificateRequest::default()
     };
     let answer = identified(ca, login, key, terminal, request).await?;
@@ -206,6 +207,7 @@ pub(crate) async fn keep(
             key: &key,
             role: ask.role.as_deref(),
             account: ask.account.as_deref(),
+            roles: &login.roles,
             ca_keys,
             now,
         };
@@ -219,7 +221,10 @@ pub(crate) async fn keep(
         other => other?,
     };
     login.login = answer.login.clone();
-    login.roles = answer.roles.clone();
+    // Absent: they are what they were, as of now.
+    if let Some(roles) = &answer.roles {
+        login.roles = roles.clone();
+    }
     login.roles_at = jit_ssh_connect::now();
     login.skew = ca.skew();
     let line = format!("{}\n", answer.certificate.trim());

@@ -386,7 +386,11 @@ async fn keep(
     wanted: &SignIn,
 ) -> Result<SignedIn, Failure> {
     let (login, roles) = match &opened {
-        Opened::Certificate(answer) => (answer.login.clone(), answer.roles.clone()),
+        // Nothing was said of roles seen, so they are there.
+        Opened::Certificate(answer) => (
+            answer.login.clone(),
+            answer.roles.clone().unwrap_or_default(),
+        ),
         Opened::Without(login, roles, _) => ((**login).clone(), roles.clone()),
     };
     let now = jit_ssh_connect::now();

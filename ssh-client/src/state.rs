@@ -219,7 +219,11 @@ impl LoginState {
     /// The part that outlives it.
     pub(crate) fn plain(&self) -> Plain {
         Plain {
-            roles: self.roles.clone(),
+            // The version also changes with the address that one is at, which is none of the file's.
+            roles: RolesAnswer {
+                version: String::new(),
+                ..self.roles.clone()
+            },
             issuer: self.login.issuer.clone(),
             key: self.key.clone(),
             named_key: self.named_key.clone(),

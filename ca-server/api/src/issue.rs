@@ -25,6 +25,10 @@ pub struct CertificateRequest {
     /// Shorter validity than the role's, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validity: Option<u64>,
+    /// [`crate::role::RolesAnswer::version`] of the roles that the client has: while that holds, the
+    /// answer has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles_seen: Option<String>,
 }
 
 /// A fresh ID token whose nonce commits to the key (see [`crate::binding`]).
@@ -98,6 +102,8 @@ pub struct CertificateAnswer {
     pub valid_before: u64,
     /// The login behind it.
     pub login: Login,
-    /// Roles as of this decision, so that a client needs no second call.
-    pub roles: crate::role::RolesAnswer,
+    /// Roles as of this decision, so that a client needs no second call. Absent: they are those of
+    /// [`CertificateRequest::roles_seen`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<crate::role::RolesAnswer>,
 }

@@ -9,6 +9,9 @@ pub struct RolesAnswer {
     pub roles: Vec<Role>,
     /// Host patterns of this CA, as `ssh_config` writes them (`*.prod.example.com`).
     pub hosts: Vec<String>,
+    /// Names this answer: as long as nothing changed that it depends on, it is the same.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
 }
 
 /// One role.

@@ -279,7 +279,7 @@ const RSA_SHA2_512: u32 = 4;
 mod tests {
     use super::*;
     use rand::rngs::OsRng;
-    use std::io::Write as _;
+    use std::io::{Read, Write};
     use std::process::{Child, Command, Stdio};
     use std::time::Duration;
 

@@ -122,9 +122,11 @@ pub fn normalise_url(text: &str) -> Result<Url, ConnectError> {
     Ok(url)
 }
 
-pub(crate) fn is_loopback(url: &Url) -> bool {
+/// Whether an address is on this very machine: 127.0.0.0/8, `::1`, `localhost`. No `*.localhost`:
+/// those names a resolver may send elsewhere.
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
@@ -204,6 +206,9 @@ mod tests {
         for wrong in [
             "http://ca.example.com",
             "http://127.0.0.1.example.com",
+            "http://ca.localhost",
+            "http://localhost.",
+            "http://[::ffff:127.0.0.1]",
             "https://ca.example.com/path",
             "https://ca.example.com?x",
             "https://me@ca.example.com",

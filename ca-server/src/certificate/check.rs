@@ -189,7 +189,7 @@ fn type_is_user(read: &Read<'_>) -> Result<(), CheckError> {
     }
 }
 
-/// TRIALS 7c: sshd logs the key id raw, and cuts its log line at about 1 kB.
+/// sshd logs the key id raw, and cuts its log line at about 1 kB.
 fn key_id_is_plain(read: &Read<'_>) -> Result<(), CheckError> {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._@+-~/=".contains(byte);
     if (1..200).contains(&read.key_id.len()) && read.key_id.iter().all(plain) {

@@ -10,6 +10,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED,
     EcdsaVerificationAlgorithm, ParsedPublicKey,
 };
+use jit_ssh_api::discovery::Profile;
 use ssh_encoding::Encode as _;
 use ssh_key::public::{EcdsaPublicKey, Ed25519PublicKey, KeyData, RsaPublicKey};
 use ssh_key::{HashAlg, PublicKey};
@@ -55,6 +56,9 @@ pub enum KeyError {
     /// A FIDO credential of a web site.
     #[error("a security key must have been made for SSH (application `ssh:…`), not for {0:?}")]
     Application(String),
+    /// Not of the profile `fips`.
+    #[error("this CA works with NIST curves only, and {0} is none; use ecdsa-sha2-nistp256")]
+    Profile(&'static str),
 }
 
 /// A kind of key that is accepted, and the kind of its certificates.
@@ -79,8 +83,9 @@ impl AcceptedKey {
         Self::new(&PublicKey::from_openssh(line).map_err(|_| KeyError::Unreadable)?)
     }
 
-    /// Reads and judges a public key blob (RFC 4253 §6.6).
-    pub fn from_blob(blob: &[u8]) -> Result<Self, KeyError> {
+    /// Reads and judges a public key blob (RFC 4253 §6.6): the shortest way to a key that no line holds.
+    #[cfg(test)]
+    pub(crate) fn from_blob(blob: &[u8]) -> Result<Self, KeyError> {
         if blob.len() > MAX_LINE {
             return Err(KeyError::TooLong(blob.len()));
         }
@@ -123,6 +128,19 @@ impl AcceptedKey {
             .map_err(|_| KeyError::Unreadable)?;
         let public = PublicKey::from(public.key_data().clone());
         Ok(AcceptedKey { public, blob, kind })
+    }
+
+    /// Whether the CA's profile takes keys of this kind: `fips` takes none of Edwards curves, on disk
+    /// or in a security key.
+    pub fn fits(&self, profile: Profile) -> Result<(), KeyError> {
+        let edwards = matches!(
+            self.public.key_data(),
+            KeyData::Ed25519(_) | KeyData::SkEd25519(_)
+        );
+        match profile {
+            Profile::Fips if edwards => Err(KeyError::Profile(self.name())),
+            Profile::Fips | Profile::Standard => Ok(()),
+        }
     }
 
     /// RFC 4253 §6.6.

@@ -1,5 +1,5 @@
 //! The key id: `NAME/login=ID/role=ROLE`. sshd writes it into its log as it is, so that a line feed
-//! in it would forge a log line, and it cuts lines at about 1 kB (TRIALS 7c): a small charset
+//! in it would forge a log line, and it cuts lines at about 1 kB: a small charset
 //! without spaces, and under 200 characters. `/` and `=` stand only between the parts, so that no
 //! name can pretend to be another login or role.
 

@@ -158,10 +158,21 @@ impl Doctor {
         };
         let mut findings = Vec::new();
         let restore = "Restore it from a backup.";
+        let mut found = vec![(signer::IDENTITY, identity.clone())];
         for purpose in signer::PURPOSES {
-            if let Err(error) = file::read(&keys, signer::file_name(purpose)) {
-                findings.push(Finding::bad("keys", error.to_string(), restore));
+            let name = signer::file_name(purpose);
+            match file::read(&keys, name) {
+                Ok(key) => found.push((name, key.public_key().clone())),
+                Err(error) => findings.push(Finding::bad("keys", error.to_string(), restore)),
             }
+        }
+        if let Some(config) = config {
+            let unfit = found
+                .iter()
+                .filter_map(|(name, key)| signer::fits(name, key, config.profile).err());
+            let mend =
+                "A profile is chosen once, at `init`: write the one of the keys into ca.toml.";
+            findings.extend(unfit.map(|error| Finding::bad("keys", error.to_string(), mend)));
         }
         match self.passphrase.stored() {
             Ok(Some(passphrase)) => match signer::Keyring::open(&keys, Some(&passphrase)) {

@@ -244,7 +244,7 @@ impl New {
         let identity = self
             .identity_key
             .as_deref()
-            .map(read_identity)
+            .map(|path| read_identity(path, first.profile))
             .transpose()?;
         Ok(Plan {
             url,
@@ -470,9 +470,9 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
-fn read_identity(path: &Path) -> Result<PublicKey, Failure> {
+fn read_identity(path: &Path, profile: Profile) -> Result<PublicKey, Failure> {
     let text = read(path)?;
-    String::from_utf8_lossy(&text)
+    let key = String::from_utf8_lossy(&text)
         .trim()
         .parse()
         .map_err(|error| {
@@ -482,7 +482,16 @@ fn read_identity(path: &Path) -> Result<PublicKey, Failure> {
             ))
             .why(error)
             .next("Give the `.pub` file of the identity key.")
-        })
+        })?;
+    signer::fits(signer::IDENTITY, &key, profile).map_err(|error| {
+        Failure::usage(format_args!(
+            "{} cannot be the identity key.",
+            path.display()
+        ))
+        .why(error)
+        .next("Make one: `ssh-keygen -t ecdsa`; security keys are good (`-t ecdsa-sk`).")
+    })?;
+    Ok(key)
 }
 
 fn ca_url(text: &str) -> Result<Url, String> {

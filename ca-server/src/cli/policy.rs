@@ -1,6 +1,5 @@
 //! `policy check|test|explain|show`: on a bare file, or on the policy that is in force.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -11,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::access::Access;
 use crate::config::Config;
-use crate::policy::{self as core, IssuerFact, IssuerFacts, PolicyErrors};
+use crate::policy::{self as core, IssuerFacts, PolicyErrors};
 use crate::time::Clock;
 
 /// The policy.
@@ -182,45 +181,10 @@ pub(super) fn load(path: &Path, terminal: &mut Terminal) -> Result<core::Policy,
             if folder.join(crate::config::FILE).exists() {
                 terminal.warn(format_args!("the ca.toml beside it is left out: {error}"));
             }
-            bare(&bytes)
+            IssuerFacts::default()
         }
     };
     core::Policy::parse_bytes(&bytes, &facts).map_err(|errors| faults(path, &errors))
-}
-
-/// For a file on its own: the issuers that it names are there, and can say everything.
-fn bare(bytes: &[u8]) -> IssuerFacts {
-    let mut names = BTreeSet::new();
-    if let Ok(Ok(file)) = std::str::from_utf8(bytes).map(str::parse::<toml::Table>) {
-        collect_issuers(&toml::Value::Table(file), &mut names);
-    }
-    if names.is_empty() {
-        names.insert("https://idp.example.com".to_owned());
-    }
-    let fact = |issuer| IssuerFact {
-        issuer,
-        ..IssuerFact::default()
-    };
-    IssuerFacts {
-        issuers: names.into_iter().map(fact).collect(),
-    }
-}
-
-fn collect_issuers(value: &toml::Value, names: &mut BTreeSet<String>) {
-    match value {
-        toml::Value::Table(table) => {
-            if let Some(toml::Value::String(issuer)) = table.get("issuer") {
-                names.insert(issuer.clone());
-            }
-            table
-                .values()
-                .for_each(|value| collect_issuers(value, names));
-        }
-        toml::Value::Array(values) => values
-            .iter()
-            .for_each(|value| collect_issuers(value, names)),
-        _ => {}
-    }
 }
 
 /// Every fault of a policy as one failure.

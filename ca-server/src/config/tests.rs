@@ -141,3 +141,44 @@ fn the_reference_in_docs_is_current() {
         "docs/configuration.md is old: run with UPDATE=1"
     );
 }
+
+mod laws {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Any text is a configuration or has mistakes that are told.
+        #[test]
+        fn any_text_is_a_configuration_or_is_refused(text in ".{0,200}") {
+            if let Err(mistakes) = Config::parse(&text) {
+                prop_assert!(!mistakes.is_empty());
+            }
+        }
+
+        /// One line of a good file put wrong: nothing panics, and every mistake has words.
+        #[test]
+        fn a_good_file_with_any_line_changed_is_taken_or_refused(
+            at in 0..GOOD.lines().count(),
+            key in "[a-z_]{1,12}",
+            value in prop_oneof![
+                any::<i64>().prop_map(|it| it.to_string()),
+                any::<f64>().prop_map(|it| it.to_string()),
+                any::<bool>().prop_map(|it| it.to_string()),
+                ".{0,20}".prop_map(|it| toml::Value::String(it).to_string()),
+                ".{0,20}".prop_map(|it| format!("[{}]", toml::Value::String(it))),
+                ".{0,20}",
+            ],
+            keep_key: bool,
+        ) {
+            let mut lines: Vec<String> = GOOD.lines().map(str::to_owned).collect();
+            let old = lines[at].split(' ').next().unwrap_or_default().to_owned();
+            let key = if keep_key && !old.is_empty() { old } else { key };
+            lines[at] = format!("{key} = {value}");
+            if let Err(mistakes) = Config::parse(&lines.join("\n")) {
+                prop_assert!(!mistakes.is_empty());
+                prop_assert!(mistakes.iter().all(|it| !it.to_string().is_empty()));
+            }
+        }
+    }
+}

@@ -8,7 +8,7 @@ use jit_ssh_api::discovery::Profile;
 use jit_ssh_api::problem::Kind;
 use jit_ssh_api::proof::{MAX_SKEW_SECONDS, ProofError, ProofHeader, Request};
 
-use crate::certificate::AcceptedKey;
+use crate::certificate::{AcceptedKey, KeyError};
 use crate::http::problem::Failure;
 use crate::http::replay::{NotNew, ReplayWindow};
 use crate::login::KeyHash;
@@ -47,14 +47,9 @@ pub(crate) fn check(
     if header.time.abs_diff(now.seconds()) > MAX_SKEW_SECONDS {
         return Err(too_far(header.time, now));
     }
-    let key = AcceptedKey::new(&header.public_key()).map_err(|error| key_refused(&error))?;
-    if profile == Profile::Fips && key.name() == "ssh-ed25519" {
-        return Err(Failure::new(
-            Kind::KeyRefused,
-            "This CA works with NIST curves only, and the proof is by an Ed25519 key.",
-            "Make an ECDSA P-256 key: ssh-keygen -t ecdsa.",
-        ));
-    }
+    let key = AcceptedKey::new(&header.public_key())
+        .and_then(|key| key.fits(profile).map(|()| key))
+        .map_err(|error| key_refused(&error, profile))?;
     if verify_proof(&header, request).is_err() {
         return Err(mismatch(&header, request));
     }
@@ -122,12 +117,13 @@ fn too_far(claimed: u64, now: Timestamp) -> Failure {
     .time(now.seconds())
 }
 
-fn key_refused(error: &crate::certificate::KeyError) -> Failure {
-    Failure::new(
-        Kind::KeyRefused,
-        format!("The key of the proof is not accepted: {error}."),
-        "Make another one: ssh-keygen -t ed25519.",
-    )
+fn key_refused(error: &KeyError, profile: Profile) -> Failure {
+    let next = match profile {
+        Profile::Standard => "Make another one: ssh-keygen -t ed25519.",
+        Profile::Fips => "Make another one: ssh-keygen -t ecdsa.",
+    };
+    let what = format!("The key of the proof is not accepted: {error}.");
+    Failure::new(Kind::KeyRefused, what, next)
 }
 
 fn not_new(error: NotNew) -> Failure {

@@ -1,14 +1,20 @@
 use std::time::Duration;
 
+use jit_ssh_api::binding::{self, Salt};
 use jit_ssh_api::issue::CertificateAnswer;
-use jit_ssh_api::problem::Problem;
+use jit_ssh_api::problem::{Kind, Problem};
+use jit_ssh_api::proof::{self, ProofHeader};
 use jit_ssh_api::role::RolesAnswer;
 use jit_ssh_api::sign_in::SignInAnswer;
+use ssh_key::public::{EcdsaPublicKey, KeyData, SkEcdsaSha2NistP256, SkEd25519};
+use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PrivateKey, Signature, SshSig};
 
 use super::Body;
 use super::access::{Route, Who};
 use super::address::Peer;
-use crate::server::testing::{Person, Proof, TestCa, ca, peer, request};
+use crate::server::testing::{
+    CONFIG, POLICY, Person, Proof, TestCa, ca, fips_ca, peer, put, request,
+};
 
 const STATE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -119,7 +125,7 @@ async fn a_login_gets_a_certificate_for_its_role_and_no_other() {
     let answer: CertificateAnswer = got.json();
     assert_eq!(answer.role, "production-observer");
     assert_eq!(answer.principals, ["role:production-observer"]);
-    assert_eq!(answer.roles.hosts, ["*.prod.example.com"]);
+    assert_eq!(answer.roles.unwrap().hosts, ["*.prod.example.com"]);
     assert!(answer.valid_before <= ca.clock.now().seconds() + 900);
 
     let got = ca
@@ -134,6 +140,48 @@ async fn a_login_gets_a_certificate_for_its_role_and_no_other() {
     let problem: Problem = got.json();
     assert_eq!(problem.rule.as_deref(), Some("groups"));
     assert!(!problem.next.is_empty() && !problem.request_id.is_empty());
+}
+
+/// Roles that the client has are not told again, and whatever changes them tells them anew.
+#[tokio::test]
+async fn roles_are_told_again_only_when_they_may_have_changed() {
+    let ca = ca().await;
+    let alice = Person::new("alice", &["Ops"]);
+    ca.sign_in(&alice).await;
+    let roles = async |person: &Person, seen: &str| {
+        let body = serde_json::json!({ "roles_seen": seen }).to_string();
+        let got = ca.ask(person, "POST", "/v1/certificates", &body).await;
+        got.json::<CertificateAnswer>().roles
+    };
+    let told = roles(&alice, "").await.unwrap();
+    assert_eq!(told.roles.len(), 2);
+    assert_eq!(roles(&alice, &told.version).await, None);
+    let asked: RolesAnswer = ca.ask(&alice, "GET", "/v1/roles", "").await.json();
+    assert_eq!(asked, told);
+    // Later, the same.
+    ca.clock.advance(Duration::from_secs(60));
+    assert_eq!(roles(&alice, &told.version).await, None);
+    // Nobody else's answer has that name.
+    let bob = Person::new("bob", &["Ops", "Admins"]);
+    ca.sign_in(&bob).await;
+    assert!(roles(&bob, &told.version).await.is_some());
+
+    let data = ca.folder.path();
+    for (file, text) in [
+        ("policy.toml", POLICY.replace("Read-only access", "Looking")),
+        ("ca.toml", CONFIG.replace("*.prod.", "*.production.")),
+    ] {
+        let before = roles(&alice, "").await.unwrap();
+        put(data, file, &text);
+        ca.running.reload().await.unwrap();
+        let after = roles(&alice, &before.version).await.unwrap();
+        assert_ne!(before.version, after.version, "{file}");
+        assert_ne!(
+            (before.roles, before.hosts),
+            (after.roles, after.hosts),
+            "{file}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -178,6 +226,98 @@ async fn whoever_asks_for_more_gets_no_more() {
             "{body}: {got:?}"
         );
     }
+}
+
+const P256: Algorithm = Algorithm::Ecdsa {
+    curve: EcdsaCurve::NistP256,
+};
+
+/// What a CA says to a proof by that key; the signature is none.
+async fn proof_by(ca: &TestCa, key: KeyData, signature: Algorithm) -> Problem {
+    let (now, id) = (ca.clock.now().seconds(), ca.proof().id);
+    // 64 bytes of Ed25519, flags and counter; two numbers of ECDSA, flags and counter.
+    let bytes = match signature {
+        Algorithm::SkEcdsaSha2NistP256 => [&[0, 0, 0, 1, 7, 0, 0, 0, 1, 7], &[1u8; 5][..]].concat(),
+        Algorithm::SkEd25519 => vec![1u8; 69],
+        _ => vec![1u8; 64],
+    };
+    let signature = Signature::new(signature, bytes).unwrap();
+    let signature = SshSig::new(key, proof::NAMESPACE, HashAlg::Sha512, signature).unwrap();
+    let header = ProofHeader::encode(now, id, &signature).unwrap();
+    let request = request("POST", "/v1/certificates", "{}").header("authorization", header);
+    let got = ca.send(peer(), request.body(Body::from("{}")).unwrap());
+    got.await.json()
+}
+
+/// `--profile fips` is NIST curves throughout, also for keys in hardware.
+#[tokio::test]
+async fn an_edwards_login_key_is_refused_by_a_fips_ca() {
+    let (standard, fips) = (ca().await, fips_ca().await);
+    let edwards = *Person::new("alice", &[])
+        .key
+        .public_key()
+        .key_data()
+        .ed25519()
+        .unwrap();
+    let point = Person::with(P256, "alice", &[]);
+    let Some(EcdsaPublicKey::NistP256(point)) = point.key.public_key().key_data().ecdsa() else {
+        panic!("P-256")
+    };
+    let sk = KeyData::SkEd25519(SkEd25519::new(edwards, "ssh:"));
+    let sk_p256 = KeyData::SkEcdsaSha2NistP256(SkEcdsaSha2NistP256::new(*point, "ssh:"));
+    for (key, signature, taken_by_fips) in [
+        (KeyData::Ed25519(edwards), Algorithm::Ed25519, false),
+        (sk, Algorithm::SkEd25519, false),
+        (sk_p256, Algorithm::SkEcdsaSha2NistP256, true),
+    ] {
+        let kind = |problem: Problem| problem.kind().unwrap();
+        let found = kind(proof_by(&standard, key.clone(), signature.clone()).await);
+        assert_eq!(found, Kind::ProofInvalid, "{signature}");
+        let found = proof_by(&fips, key, signature.clone()).await;
+        let expected = if taken_by_fips {
+            Kind::ProofInvalid
+        } else {
+            Kind::KeyRefused
+        };
+        assert_eq!(kind(found), expected, "{signature}");
+    }
+}
+
+/// The key that a person names is judged as the login key is; also that of a login which began
+/// under another profile.
+#[tokio::test]
+async fn an_edwards_named_key_is_refused_by_a_fips_ca() {
+    let fips = fips_ca().await;
+    let alice = Person::with(P256, "alice", &["Ops"]);
+    let named = Person::new("alice", &[]).key;
+    let salt = Salt::new([7; 32]);
+    let blob = |key: &PrivateKey| key.public_key().to_bytes().unwrap();
+    let nonce = binding::nonce_with_named_key(&blob(&alice.key), &blob(&named), &salt);
+    let namespace = binding::NAMED_KEY_NAMESPACE;
+    let signature = named
+        .sign(namespace, HashAlg::Sha512, nonce.as_bytes())
+        .unwrap();
+    let body = serde_json::json!({ "open": {
+        "id_token": "a.b.c",
+        "salt": salt.encode(),
+        "certified_key": {
+            "public_key": named.public_key().to_openssh().unwrap(),
+            "signature": signature.to_pem(ssh_key::LineEnding::LF).unwrap(),
+        },
+    }});
+    let got = fips
+        .ask(&alice, "POST", "/v1/certificates", &body.to_string())
+        .await;
+    assert_eq!(got.refusal(), "key-refused", "{got:?}");
+    let standard = ca().await;
+    let got = standard
+        .ask(&alice, "POST", "/v1/certificates", &body.to_string())
+        .await;
+    assert_eq!(got.refusal(), "token-refused", "the token is next");
+
+    fips.sign_in_naming(&alice, named.public_key()).await;
+    let got = fips.ask(&alice, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.refusal(), "key-refused", "{got:?}");
 }
 
 #[tokio::test]

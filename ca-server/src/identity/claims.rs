@@ -77,7 +77,7 @@ impl<'a> Standard<'a> {
         }
     }
 
-    /// The nonce of a refreshed token: the login's own, or none (IDPS.md §1).
+    /// The nonce of a refreshed token: the login's own, or none (Core 1.0 §12.2).
     pub(super) fn bound_to_login(&self, nonce: &str) -> Result<(), ClaimError> {
         match self.nonce {
             None => Ok(()),

@@ -8,8 +8,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jit_ssh_connect::{Options, http_client};
-use url::{Host, Url};
+use jit_ssh_connect::{Options, http_client, is_loopback};
+use url::Url;
 
 use super::json::JsonError;
 use super::keys::KeySetError;
@@ -68,7 +68,8 @@ impl FetchClient {
         match answer.status().as_u16() {
             200 => {}
             status @ 300..400 => return Err(FetchError::Redirect(status)),
-            status @ (429 | 500..) => return Err(FetchError::Failed(status)),
+            429 => return Err(FetchError::RateLimited),
+            status @ 500.. => return Err(FetchError::Failed(status)),
             status => return Err(FetchError::Refused(status)),
         }
         let life = life(answer.headers());
@@ -89,9 +90,12 @@ pub enum FetchError {
     /// No connection, no TLS, or no answer in time.
     #[error("no answer: {0}")]
     NoAnswer(String),
-    /// A failure of its own, or too many requests.
+    /// A failure of its own.
     #[error("it answers with status {0}")]
     Failed(u16),
+    /// It is well, and wants to be asked less often.
+    #[error("it answers with status 429: too many requests")]
+    RateLimited,
     /// An answer, but not the document.
     #[error("it refuses with status {0}")]
     Refused(u16),
@@ -104,6 +108,9 @@ pub enum FetchError {
     /// A document names an address that we do not ask.
     #[error("`{0}` is not https")]
     NotAllowed(String),
+    /// A document of an issuer elsewhere names an address on this machine.
+    #[error("`{0}` is on the CA's own machine, and the issuer is not")]
+    Loopback(String),
     /// The document cannot be read in one way.
     #[error("the answer cannot be read: {0}")]
     Json(#[from] JsonError),
@@ -133,10 +140,12 @@ impl FetchError {
         match self {
             FetchError::NoAnswer(_) | FetchError::Failed(_) => true,
             FetchError::BackingOff(cause) => cause.is_outage(),
-            FetchError::Refused(_)
+            FetchError::RateLimited
+            | FetchError::Refused(_)
             | FetchError::Redirect(_)
             | FetchError::TooLarge
             | FetchError::NotAllowed(_)
+            | FetchError::Loopback(_)
             | FetchError::Json(_)
             | FetchError::Discovery(_)
             | FetchError::OtherIssuer(_)
@@ -145,21 +154,40 @@ impl FetchError {
             | FetchError::ByHand => false,
         }
     }
+
+    /// What was fetched before goes on serving: the answer says nothing against it.
+    fn leaves_the_last_answer(&self) -> bool {
+        match self {
+            FetchError::RateLimited => true,
+            FetchError::BackingOff(cause) => cause.leaves_the_last_answer(),
+            other => other.is_outage(),
+        }
+    }
 }
 
-/// `max-age` of the answer within bounds; five minutes where it says nothing or forbids storing.
+/// `max-age` of the answer within bounds; five minutes where it says nothing or forbids storing,
+/// whatever it says beside.
 fn life(headers: &http::HeaderMap) -> Duration {
-    let directives = headers
-        .get_all("cache-control")
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let seconds = directives
-        .flat_map(|value| value.split(','))
-        .find_map(|directive| {
-            let (name, value) = directive.trim().split_once('=')?;
-            name.eq_ignore_ascii_case("max-age")
-                .then(|| value.trim_matches('"').parse().ok())?
-        })
+    let directives = || {
+        headers
+            .get_all("cache-control")
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|directive| {
+                let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+                (name.trim(), value.trim().trim_matches('"'))
+            })
+    };
+    let forbids = |(name, _): (&str, &str)| {
+        name.eq_ignore_ascii_case("no-store") || name.eq_ignore_ascii_case("no-cache")
+    };
+    if directives().any(forbids) {
+        return MIN_LIFE;
+    }
+    let seconds = directives()
+        .find(|(name, _)| name.eq_ignore_ascii_case("max-age"))
+        .and_then(|(_, value)| value.parse().ok())
         .unwrap_or(0);
     Duration::from_secs(seconds).clamp(MIN_LIFE, MAX_LIFE)
 }
@@ -170,15 +198,6 @@ pub(crate) fn is_allowed(url: &Url) -> bool {
         "https" => url.host().is_some(),
         "http" => is_loopback(url),
         _ => false,
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

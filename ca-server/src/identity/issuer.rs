@@ -3,7 +3,7 @@
 //! In: what `config/issuers.rs` read. Out: one [`IssuerConfig`] each, found by the byte-equal `iss`
 //! of a token (A9); its clients decide the audience, and the audience decides the flow (A5).
 //! Invariant 3 lives on these values: algorithms, clock offset, ages. Facts about what an issuer can
-//! never say (IDPS.md) are here too, so that policy refuses at load what could never come true.
+//! never say (docs/idp) are here too, so that policy refuses at load what could never come true.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,7 +27,8 @@ pub struct IssuerConfig {
     pub clients: Vec<ClientConfig>,
     /// Signature algorithms taken from this issuer, asymmetric ones only.
     pub algorithms: BTreeSet<Algorithm>,
-    /// Added to `iat` and `nbf`: Entra dates its tokens back by 300 s.
+    /// Added to `iat`, which ages count from: Entra dates its tokens back by 300 s. `nbf` needs
+    /// nothing: dated back, it only opens earlier.
     pub clock_offset: Duration,
     /// How long the identity of a token counts as fresh; after that a refreshed token is due.
     pub identity_max_age: Duration,

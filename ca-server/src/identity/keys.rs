@@ -3,7 +3,7 @@
 //! In: a JWK set as fetched. Out: keys on aws-lc behind openidconnect's `JsonWebKey`, so that its
 //! verifier runs on them. A key verifies only what its own type, curve and `alg` admit (A1); keys
 //! for encryption, symmetric ones and whatever we cannot read are left out; two keys that fit the
-//! same token refuse it (A3). Sources: RFC 7517, RFC 7518 §6, RFC 8037, IDPS.md §4.5.
+//! same token refuse it (A3). Sources: RFC 7517, RFC 7518 §6, RFC 8037.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,7 +1,7 @@
 //! Which habits apply to which issuer: one file a provider, all of one shape.
 //!
 //! In: the name of a preset. Out: defaults for its configuration, and what its tokens need beside
-//! the rules that hold for every provider (IDPS.md). No provider can loosen a rule of invariant 3.
+//! the rules that hold for every provider (docs/idp). No provider can loosen a rule of invariant 3.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,6 +21,7 @@ pub mod keycloak;
 pub mod okta;
 mod profile;
 
+pub(crate) use profile::PROTOCOL;
 pub(super) use profile::Profile;
 pub use profile::ProviderError;
 

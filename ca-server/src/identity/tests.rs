@@ -710,7 +710,7 @@ async fn an_expired_token_is_refused() {
     );
 }
 
-/// A7, IDPS.md D1: Entra dates its tokens back by 300 s; their age counts from the real time.
+/// A7: Entra dates its tokens back by 300 s; their age counts from the real time.
 #[tokio::test]
 async fn the_age_counts_from_the_issuers_offset() {
     let mut config = config();
@@ -1177,7 +1177,7 @@ async fn a_token_without_an_id_is_named_by_what_is_signed() {
     assert_eq!(id(&with(json!({"jti": "x".repeat(500)}))).await.len(), 64);
 }
 
-/// IDPS.md: what providers put beside is no reason to refuse.
+/// What providers put beside is no reason to refuse.
 #[tokio::test]
 async fn habits_of_providers_do_no_harm() {
     for habit in [
@@ -1270,7 +1270,7 @@ async fn a_refreshed_token_of_another_login_is_refused() {
     }
 }
 
-/// IDPS.md D15: the first token handed out again is no fresh word.
+/// The first token handed out again is no fresh word.
 #[tokio::test]
 async fn a_refreshed_token_that_is_not_newer_is_refused() {
     let (own, identities) = (nonce(), usual());
@@ -1360,12 +1360,12 @@ mod any_input {
 
         #[test]
         fn any_key_set_is_read_without_a_panic(jwk in value(), bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = KeySet::parse(&bytes, ISSUER);
-            let _ = KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes(), ISSUER);
+            let _ = keys::KeySet::parse(&bytes, ISSUER);
+            let _ = keys::KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes(), ISSUER);
             for (kty, curve) in [("RSA", ""), ("EC", "P-256"), ("EC", "P-521"), ("OKP", "Ed25519")] {
                 let number = URL_SAFE_NO_PAD.encode(&bytes);
                 let jwk = json!({"kty": kty, "crv": curve, "n": number, "e": number, "x": number, "y": number});
-                let _ = KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes(), ISSUER);
+                let _ = keys::KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes(), ISSUER);
             }
         }
     }

@@ -2,6 +2,7 @@
 //! to certify, which proves itself once.
 
 use jit_ssh_api::binding::{self, NAMED_KEY_NAMESPACE, Salt};
+use jit_ssh_api::discovery::Profile;
 use jit_ssh_api::issue::{NamedKey, OpenLogin as Asked};
 use ssh_key::SshSig;
 
@@ -25,7 +26,7 @@ pub(super) async fn open(
     ))?;
     let login_key = input.key.key();
     let named = match &asked.certified_key {
-        Some(named) => Some(prove(named, login_key, &salt)?),
+        Some(named) => Some(prove(named, login_key, &salt, snapshot.config.profile)?),
         None => None,
     };
     let opening = Opening {
@@ -58,8 +59,11 @@ fn prove(
     named: &NamedKey,
     login_key: &AcceptedKey,
     salt: &Salt,
+    profile: Profile,
 ) -> Result<AcceptedKey, IssueError> {
-    let key = AcceptedKey::parse(&named.public_key).map_err(IssueError::NamedKey)?;
+    let key = AcceptedKey::parse(&named.public_key)
+        .and_then(|key| key.fits(profile).map(|()| key))
+        .map_err(IssueError::NamedKey)?;
     let nonce = binding::nonce_with_named_key(login_key.blob(), key.blob(), salt);
     let signature: SshSig = named
         .signature

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::record::{Kind, PartName};
 use super::writer::{Class, Who, Work};
 use super::{Ledger, LedgerError, bounded, clip};
-use crate::identity::Snapshot;
+use crate::identity::IdentityFacts;
 use crate::login::LiveLogin;
 use crate::store::guard;
 use crate::time::Timestamp;
@@ -27,7 +27,7 @@ pub enum RefusedTo<'a> {
     /// A login; what is pending of it is written all the same.
     Login(&'a LiveLogin),
     /// Somebody with a verified token, to whom no login was given.
-    Person(&'a Snapshot),
+    Person(&'a IdentityFacts),
 }
 
 /// A refusal to a known person.
@@ -124,7 +124,7 @@ impl Ledger {
     /// What the store refused to somebody whose token is good: an operator must find it (A22).
     pub(super) async fn denied(
         &self,
-        who: &Snapshot,
+        who: &IdentityFacts,
         error: &LedgerError,
         request: &str,
         source: Option<IpAddr>,

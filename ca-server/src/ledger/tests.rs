@@ -12,7 +12,7 @@ use super::*;
 use crate::certificate::{AcceptedKey, CaPublicKey, LoginFacts, UserCertificate};
 use crate::entropy;
 use crate::identity::{
-    Email, Group, Issuer, Preset, Snapshot, Subject, VerifiedIdentity, VerifiedToken,
+    Email, Group, IdentityFacts, Issuer, Preset, Subject, VerifiedIdentity, VerifiedToken,
 };
 use crate::login::{KeyHash, LoginError, Logins, OpenLogin};
 use crate::policy::{Ask, Grant, IssuerFact, IssuerFacts, Policy};
@@ -144,8 +144,8 @@ fn context(login: &LiveLogin, now: Timestamp) -> Context {
     }
 }
 
-fn snapshot(subject: &str, email: Option<&str>, issued_at: Timestamp) -> Snapshot {
-    Snapshot {
+fn snapshot(subject: &str, email: Option<&str>, issued_at: Timestamp) -> IdentityFacts {
+    IdentityFacts {
         issuer: Issuer::new(ISSUER),
         client_id: "client".into(),
         subject: Subject::new(subject),
@@ -162,7 +162,7 @@ fn snapshot(subject: &str, email: Option<&str>, issued_at: Timestamp) -> Snapsho
     }
 }
 
-fn token_of(snapshot: Snapshot, nonce: Option<&str>, token_id: &str) -> VerifiedToken {
+fn token_of(snapshot: IdentityFacts, nonce: Option<&str>, token_id: &str) -> VerifiedToken {
     VerifiedToken {
         identity: VerifiedIdentity::recalled(snapshot),
         nonce: nonce.map(str::to_owned),

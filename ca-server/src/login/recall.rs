@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use ssh_key::PublicKey;
 
 use super::{KeyHash, LoginId, LoginState};
-use crate::identity::{Snapshot, VerifiedIdentity};
+use crate::identity::{IdentityFacts, VerifiedIdentity};
 use crate::ledger::record::{Fact, Hash, Kind, Leaf, PartName};
 use crate::store::logins::LoginRow;
 use crate::store::{StoreError, ledger as records};
@@ -63,7 +63,7 @@ pub(super) fn read_any(
     };
     let damaged = |_| StoreError::Damaged("a part of a login is not readable");
     let details: Opened = serde_json::from_slice(&details).map_err(damaged)?;
-    let snapshot: Snapshot = serde_json::from_slice(&snapshot).map_err(damaged)?;
+    let snapshot: IdentityFacts = serde_json::from_slice(&snapshot).map_err(damaged)?;
     let read_key = |line: &str| {
         PublicKey::from_openssh(line)
             .map_err(|_| StoreError::Damaged("a key of a login is not readable"))

@@ -58,8 +58,8 @@ fn ops() -> Policy {
     with("[[grants]]\ngroups = [\"Ops\"]\nroles = [\"production-observer\"]")
 }
 
-fn person(groups: &[&str]) -> Snapshot {
-    Snapshot {
+fn person(groups: &[&str]) -> IdentityFacts {
+    IdentityFacts {
         issuer: Issuer::new(IDP),
         client_id: "client".into(),
         subject: Subject::new("00u1"),
@@ -76,7 +76,7 @@ fn person(groups: &[&str]) -> Snapshot {
     }
 }
 
-fn says(claim: &str, value: Value) -> Snapshot {
+fn says(claim: &str, value: Value) -> IdentityFacts {
     let mut who = person(&["Staff"]);
     who.claims.insert(claim.into(), value);
     who
@@ -89,19 +89,19 @@ fn ask(role: &str) -> Ask {
     }
 }
 
-fn gets(policy: &Policy, who: &Snapshot, role: &str) -> bool {
+fn gets(policy: &Policy, who: &IdentityFacts, role: &str) -> bool {
     policy.decide(who, &ask(role), NOW).is_ok()
 }
 
 /// Why the person does not get the role.
-fn refused(policy: &Policy, who: &Snapshot, ask: &Ask) -> Refusal {
+fn refused(policy: &Policy, who: &IdentityFacts, ask: &Ask) -> Refusal {
     match policy.decide(who, ask, NOW) {
         Err(refusal) => refusal,
         Ok(grant) => panic!("{who:?} got {grant:?}"),
     }
 }
 
-fn granted(policy: &Policy, who: &Snapshot, ask: &Ask) -> Grant {
+fn granted(policy: &Policy, who: &IdentityFacts, ask: &Ask) -> Grant {
     match policy.decide(who, ask, NOW) {
         Ok(grant) => grant,
         Err(refusal) => panic!("{who:?} was refused: {refusal:?}"),

@@ -7,11 +7,11 @@ use jit_ssh_api::admin::{ExplainRequest, Explanation};
 use jit_ssh_api::role::{Refused, Role as Told, RolesAnswer};
 use serde_json::Value;
 
-use super::Policy;
 use super::decision::Ask;
 use super::grant::Who;
 use super::role::{Account, OWN};
-use crate::identity::{Email, Snapshot};
+use super::{Policy, digest};
+use crate::identity::{Email, IdentityFacts};
 use crate::time::Timestamp;
 
 /// Somebody who need not exist.
@@ -87,10 +87,36 @@ impl Person {
 }
 
 impl Policy {
-    /// All roles from one person's side, in the policy's order. Host patterns are the caller's to
-    /// add: the policy knows none.
-    pub fn roles_answer(&self, who: &Snapshot, ask: &Ask, _now: Timestamp) -> RolesAnswer {
+    /// All roles from one person's side, in the policy's order. Host patterns, and the version that
+    /// depends on them, are the caller's to add: the policy knows none.
+    pub fn roles_answer(&self, who: &IdentityFacts, ask: &Ask, _now: Timestamp) -> RolesAnswer {
         self.told(&Who::from(who), ask)
+    }
+
+    /// Names the answer of [`Policy::roles_answer`] without making it: SHA-256 of all that it depends
+    /// on. Costs what the person brings, not what the policy has; a rule about the time has to bring
+    /// the time in here.
+    pub fn roles_version(&self, who: &IdentityFacts, ask: &Ask, hosts: &[String]) -> String {
+        let Ask {
+            role,
+            account,
+            validity,
+            source,
+        } = ask;
+        let who = Who::from(who);
+        // JSON, so that no value can be read as two.
+        let all = serde_json::json!([
+            [self.digest, hosts],
+            [
+                role,
+                account,
+                validity.map(|it| it.as_millis().to_string()),
+                source
+            ],
+            [who.issuer, who.subject, who.email, who.groups],
+            [who.acr, who.amr, who.acrs, who.claims],
+        ]);
+        digest::of(all.to_string().as_bytes())
     }
 
     /// What the policy says of somebody hypothetical, at an address that the roles are given to.
@@ -156,7 +182,7 @@ impl Policy {
             });
         RolesAnswer {
             roles: roles.collect(),
-            hosts: Vec::new(),
+            ..RolesAnswer::default()
         }
     }
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use crate::identity::{Email, Snapshot};
+use crate::identity::{Email, IdentityFacts};
 
 /// A person, as the matchers see them.
 #[derive(Clone, Debug)]
@@ -26,8 +26,8 @@ pub(super) struct Who<'a> {
     pub(super) claims: &'a BTreeMap<String, Value>,
 }
 
-impl<'a> From<&'a Snapshot> for Who<'a> {
-    fn from(snapshot: &'a Snapshot) -> Self {
+impl<'a> From<&'a IdentityFacts> for Who<'a> {
+    fn from(snapshot: &'a IdentityFacts) -> Self {
         Who {
             issuer: snapshot.issuer.as_ref(),
             subject: snapshot.subject.as_ref(),

@@ -11,12 +11,10 @@ pub enum Right {
     Audit,
     /// See and end logins.
     Logins,
-    /// Read the policy, explain it, test it.
+    /// Read the policy, explain it.
     Policy,
     /// See the keys and their states.
     Keys,
-    /// Make a backup.
-    Backup,
 }
 
 /// The rights of one person.
@@ -25,13 +23,7 @@ pub struct Rights(pub(super) BTreeSet<Right>);
 
 impl Right {
     /// All that there are.
-    pub const ALL: &'static [Right] = &[
-        Right::Audit,
-        Right::Logins,
-        Right::Policy,
-        Right::Keys,
-        Right::Backup,
-    ];
+    pub const ALL: &'static [Right] = &[Right::Audit, Right::Logins, Right::Policy, Right::Keys];
 
     /// As it stands in the policy.
     pub fn name(self) -> &'static str {
@@ -40,7 +32,6 @@ impl Right {
             Right::Logins => "logins",
             Right::Policy => "policy",
             Right::Keys => "keys",
-            Right::Backup => "backup",
         }
     }
 

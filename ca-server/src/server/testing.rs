@@ -14,17 +14,19 @@ use http_body_util::BodyExt as _;
 use hyper::body::Bytes;
 use jit_ssh_api::problem::Problem;
 use jit_ssh_api::proof::{self, ProofHeader, ProofId};
-use ssh_key::{Algorithm, HashAlg, PrivateKey};
+use ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey};
 
 use crate::entropy;
 use crate::http::address::Peer;
 use crate::http::{Body, handle};
-use crate::identity::{Email, Group, Issuer, Snapshot, Subject, VerifiedIdentity, VerifiedToken};
+use crate::identity::{
+    Email, Group, IdentityFacts, Issuer, Subject, VerifiedIdentity, VerifiedToken,
+};
 use crate::login::OpenLogin;
 use crate::server::state::State;
 use crate::server::{KEYS, Running, ServeOptions, start};
 use crate::signer::file::{self, Lock};
-use crate::signer::{IDENTITY, KeyKind, PURPOSES, file_name, key_set};
+use crate::signer::{IDENTITY, KeyKind, KeyPair, PURPOSES, file_name, key_set};
 use crate::time::{Clock, Timestamp};
 
 pub(crate) const NAME: &str = "ca.example.com";
@@ -93,6 +95,11 @@ pub(crate) struct TestCa {
 
 /// A data folder with keys, key set, configuration and policy.
 pub(crate) fn data_folder() -> tempfile::TempDir {
+    data_folder_of(KeyKind::Ed25519)
+}
+
+/// The same with keys of that kind.
+pub(crate) fn data_folder_of(kind: KeyKind) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path();
     let mut rng = entropy::from_system();
@@ -101,7 +108,6 @@ pub(crate) fn data_folder() -> tempfile::TempDir {
     for path in [data, &keys] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).unwrap();
     }
-    let kind = KeyKind::Ed25519;
     file::generate(&keys, IDENTITY, kind, Lock::Open, &mut rng).unwrap();
     let keys_of = PURPOSES.map(|purpose| {
         (
@@ -116,7 +122,8 @@ pub(crate) fn data_folder() -> tempfile::TempDir {
         keys: &keys_of,
         tls_pins: Vec::new(),
     });
-    let identity = crate::signer::Keyring::unlock_identity(&keys, None).unwrap();
+    let identity = file::unlock(&keys, IDENTITY, None).unwrap();
+    let identity = KeyPair::from_private(&identity).unwrap();
     key_set::write(data, &key_set::sign(&identity, &set).unwrap()).unwrap();
     put(data, "ca.toml", CONFIG);
     put(data, "policy.toml", POLICY);
@@ -130,7 +137,18 @@ pub(crate) fn put(data: &Path, name: &str, text: &str) {
 
 /// Starts a CA.
 pub(crate) async fn ca() -> TestCa {
-    let folder = data_folder();
+    ca_in(data_folder()).await
+}
+
+/// Starts a CA of the profile `fips`.
+pub(crate) async fn fips_ca() -> TestCa {
+    let folder = data_folder_of(KeyKind::P256);
+    let config = format!("profile = \"fips\"\n{CONFIG}");
+    put(folder.path(), "ca.toml", &config);
+    ca_in(folder).await
+}
+
+async fn ca_in(folder: tempfile::TempDir) -> TestCa {
     let clock = Clock::manual(START);
     let options = ServeOptions {
         data: folder.path().to_owned(),
@@ -155,7 +173,16 @@ pub(crate) struct Person {
 
 impl Person {
     pub(crate) fn new(name: &'static str, groups: &'static [&'static str]) -> Self {
-        let key = PrivateKey::random(&mut entropy::from_system(), Algorithm::Ed25519).unwrap();
+        Self::with(Algorithm::Ed25519, name, groups)
+    }
+
+    /// With a key of that kind.
+    pub(crate) fn with(
+        algorithm: Algorithm,
+        name: &'static str,
+        groups: &'static [&'static str],
+    ) -> Self {
+        let key = PrivateKey::random(&mut entropy::from_system(), algorithm).unwrap();
         Person { key, name, groups }
     }
 }
@@ -212,12 +239,17 @@ impl TestCa {
 
     /// A login of that person, as if a token had opened it now.
     pub(crate) async fn sign_in(&self, person: &Person) {
+        self.sign_in_naming(person, person.key.public_key()).await;
+    }
+
+    /// The same, with that key to certify.
+    pub(crate) async fn sign_in_naming(&self, person: &Person, certified: &PublicKey) {
         let now = self.clock.now();
         let snapshot = self.state().snapshot.load_full();
-        let issuer = snapshot.identities.issuers().next().unwrap().clone();
+        let issuer = Arc::new(snapshot.config.issuers[0].clone());
         let nonce = entropy::bytes::<16>(&mut entropy::from_system());
         let nonce: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
-        let identity = Snapshot {
+        let identity = IdentityFacts {
             issuer: Issuer::new(ISSUER),
             client_id: "jit-ssh".to_owned(),
             subject: Subject::new(person.name),
@@ -245,7 +277,7 @@ impl TestCa {
         let open = OpenLogin {
             token,
             login_key: person.key.public_key().clone(),
-            certified_key: person.key.public_key().clone(),
+            certified_key: certified.clone(),
             longest: Duration::from_secs(8 * 3600),
             source: None,
             request: "test",

@@ -5,6 +5,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::testing::{self, CONFIG, POLICY, Person, ca, data_folder, put};
 use super::{ServeOptions, StartError, start};
+use crate::signer::SignerError;
 use crate::time::Clock;
 
 fn options(data: &std::path::Path) -> ServeOptions {
@@ -59,6 +60,16 @@ async fn a_mistake_in_a_file_changes_nothing_and_is_loud() {
     ca.running.reload().await.unwrap();
     assert_ne!(ca.state().snapshot.load().policy.digest(), digest);
     assert_eq!(ca.state().readiness().configuration, "in force");
+}
+
+#[tokio::test]
+async fn a_ca_whose_keys_are_not_of_its_profile_does_not_start() {
+    let folder = data_folder();
+    let config = format!("profile = \"fips\"\n{CONFIG}");
+    put(folder.path(), "ca.toml", &config);
+    let refused = start(options(folder.path())).await.err().unwrap();
+    let expected = matches!(&refused, StartError::Keys(SignerError::Profile { .. }));
+    assert!(expected, "{refused}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The key set: what the identity key vouches for (DESIGN 4). The keys' public halves come in, a
+//! The key set: what the identity key vouches for. The keys' public halves come in, a
 //! [`SignedKeySet`] goes out, in `DATA/key-set.json`.
 //!
 //! Where the identity key is somewhere else (offline, FIDO), the document waits in

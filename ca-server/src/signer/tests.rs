@@ -95,6 +95,60 @@ fn one_key_with_two_jobs_is_refused() {
     }
 }
 
+/// Kinds for every file of the folder, so that discovery's `profile` is true of all of them.
+#[test]
+fn a_key_of_another_kind_than_the_profiles_is_refused() {
+    for (kind, profile) in [
+        (KeyKind::Ed25519, Profile::Standard),
+        (KeyKind::P256, Profile::Standard),
+        (KeyKind::P256, Profile::Fips),
+    ] {
+        let folder = folder(kind);
+        let keyring = Keyring::open(folder.path(), None).unwrap();
+        assert!(keyring.fits(profile).is_ok(), "{kind:?} {profile:?}");
+    }
+    for name in [IDENTITY, "user-ca", "host-ca", "bundle", "ledger"] {
+        let folder = folder(KeyKind::P256);
+        for suffix in ["", ".pub"] {
+            std::fs::remove_file(folder.path().join(format!("{name}{suffix}"))).unwrap();
+        }
+        let kind = KeyKind::Ed25519;
+        file::generate(folder.path(), name, kind, Lock::Open, &mut seeded(12)).unwrap();
+        let keyring = Keyring::open(folder.path(), None).unwrap();
+        assert!(keyring.fits(Profile::Standard).is_ok(), "{name}");
+        let refused = keyring.fits(Profile::Fips).unwrap_err();
+        let named = matches!(&refused, SignerError::Profile { name: found, .. } if *found == name);
+        assert!(named, "{name}: {refused}");
+    }
+}
+
+/// The identity key may be kept in a security key, and is never RSA.
+#[test]
+fn an_identity_key_of_a_kind_that_is_not_listed_is_refused() {
+    let mut taken = Vec::new();
+    for key in crate::certificate::key::tests::one_of_each_kind() {
+        let fits = |profile| fits(IDENTITY, key.public_key(), profile).is_ok();
+        taken.push((key.name(), fits(Profile::Standard), fits(Profile::Fips)));
+    }
+    assert_eq!(
+        taken,
+        [
+            ("ssh-ed25519", true, false),
+            ("ecdsa-sha2-nistp256", true, true),
+            ("ecdsa-sha2-nistp384", true, true),
+            ("ecdsa-sha2-nistp521", true, true),
+            ("ssh-rsa", false, false),
+            ("sk-ssh-ed25519@openssh.com", true, false),
+            ("sk-ecdsa-sha2-nistp256@openssh.com", true, true),
+        ]
+    );
+    // What signs here is of one of two kinds.
+    let p384 = crate::certificate::key::tests::one_of_each_kind().swap_remove(2);
+    for profile in [Profile::Standard, Profile::Fips] {
+        assert!(fits("user-ca", p384.public_key(), profile).is_err());
+    }
+}
+
 #[test]
 fn a_folder_with_a_mismatched_or_missing_pair_does_not_open() {
     for name in ["user-ca", "host-ca", "bundle", "ledger"] {
@@ -117,8 +171,8 @@ fn the_private_identity_key_is_not_needed_to_serve() {
     std::fs::remove_file(folder.path().join(IDENTITY)).unwrap();
     let keyring = Keyring::open(folder.path(), None).unwrap();
     assert!(keyring.fingerprint().starts_with("SHA256:"));
-    let missing = Keyring::unlock_identity(folder.path(), None).unwrap_err();
-    let expected = matches!(missing, SignerError::File(FileError::Missing(_)));
+    let missing = file::unlock(folder.path(), IDENTITY, None).unwrap_err();
+    let expected = matches!(missing, FileError::Missing(_));
     assert!(expected, "{missing}");
 }
 

@@ -484,7 +484,7 @@ mod tests {
                 role("second", "observer", false),
                 role("admin", "admin", false),
             ],
-            hosts: Vec::new(),
+            ..RolesAnswer::default()
         };
         let asked = |account, role| Asked {
             host: "h".into(),

@@ -38,6 +38,7 @@ pub(crate) fn login(hosts: &[&str], accounts: &[&str]) -> LoginState {
         roles: RolesAnswer {
             roles: accounts.iter().map(role).collect(),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            ..RolesAnswer::default()
         },
         roles_at: 0,
         key: KeyPlace::File,

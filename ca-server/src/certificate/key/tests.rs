@@ -105,6 +105,20 @@ fn every_kind_is_read_from_text_and_from_its_blob() {
     }
 }
 
+/// The profile `fips` takes no key of an Edwards curve, in a file or in a security key.
+#[test]
+fn an_edwards_key_does_not_fit_the_fips_profile() {
+    for key in one_of_each_kind() {
+        let kind = key.name();
+        assert_eq!(key.fits(Profile::Standard), Ok(()), "{kind}");
+        let expected = match kind {
+            "ssh-ed25519" | "sk-ssh-ed25519@openssh.com" => Err(KeyError::Profile(kind)),
+            _ => Ok(()),
+        };
+        assert_eq!(key.fits(Profile::Fips), expected, "{kind}");
+    }
+}
+
 #[test]
 fn keys_that_anybody_could_break_are_refused() {
     let p = |fill: u8| {

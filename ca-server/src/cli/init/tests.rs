@@ -214,3 +214,51 @@ fn keys_lists_what_everybody_pins_without_a_serving_process() {
     result.unwrap();
     assert!(captured.out().contains(&signed.fingerprint().unwrap()));
 }
+
+#[test]
+fn an_identity_key_that_does_not_fit_the_profile_is_refused_before_anything_is_made() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("ca");
+    let folder = tempfile::tempdir().unwrap();
+    let make = |kind: &str, bits: &str| {
+        let path = folder.path().join(kind).display().to_string();
+        let made = std::process::Command::new("ssh-keygen")
+            .args(["-q", "-t", kind, "-b", bits, "-N", "", "-f", &path])
+            .status()
+            .unwrap();
+        assert!(made.success(), "{kind}");
+        format!("{path}.pub")
+    };
+    let (edwards, rsa) = (make("ed25519", "256"), make("rsa", "3072"));
+    for (profile, key) in [("fips", &edwards), ("fips", &rsa), ("standard", &rsa)] {
+        let failure = init(&data, &["--profile", profile, "--identity-key", key]).unwrap_err();
+        assert_eq!(failure.exit(), Exit::Usage, "{profile} {key}: {failure}");
+        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+    }
+    let p384 = make("ecdsa", "384");
+    init(&data, &["--profile", "fips", "--identity-key", &p384]).unwrap();
+}
+
+#[test]
+fn a_profile_that_the_keys_are_not_of_is_told_by_doctor() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = parent.path().join("ca");
+    init(&data, &[]).unwrap();
+    let data_text = data.display().to_string();
+    let doctor = || {
+        let (_, captured) = run_captured(&["doctor", "--offline", "--data", &data_text]);
+        captured.out()
+    };
+    assert!(!doctor().contains("must be ECDSA"), "{}", doctor());
+    let file = data.join(crate::config::FILE);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let other = text.replace("profile = \"standard\"", "profile = \"fips\"");
+    assert_ne!(text, other);
+    crate::server::testing::put(&data, crate::config::FILE, &other);
+    let out = doctor();
+    assert_eq!(out.matches("must be ECDSA").count(), 5, "{out}");
+    assert!(
+        out.contains("BAD   keys: the key identity is ssh-ed25519"),
+        "{out}"
+    );
+}

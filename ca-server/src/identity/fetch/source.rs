@@ -4,12 +4,13 @@
 //! In: a configured issuer; nothing is ever fetched for another (A10). Out: its keys. They are fresh
 //! for what their cache headers say, between five minutes and an hour; while the issuer is down they
 //! serve for a day; an unknown key asks again, one request at a time and at most once a minute (A11).
-//! The hot path takes no lock. Sources: OpenID Connect Discovery 1.0 §4, IDPS.md §4.5.
+//! The hot path takes no lock. Sources: OpenID Connect Discovery 1.0 §4.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use jit_ssh_connect::is_loopback;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -64,6 +65,7 @@ impl Source {
     }
 
     /// Keys given by hand, for ever: nothing is fetched.
+    #[cfg(test)]
     pub(in crate::identity) fn by_hand(issuer: Issuer, keys: KeySet) -> Self {
         let fetched = Timestamp::default();
         let published = Published {
@@ -208,7 +210,9 @@ impl Source {
         };
         match (result, self.published.load_full()) {
             (Ok(published), _) => Ok(published),
-            (Err(error), Some(published)) if error.is_outage() && published.is_usable(now) => {
+            (Err(error), Some(published))
+                if error.leaves_the_last_answer() && published.is_usable(now) =>
+            {
                 tracing::warn!(
                     issuer = %self.issuer, %error, keys = published.keys.len(),
                     "cannot fetch the issuer's keys; the last ones serve for up to a day"
@@ -323,11 +327,17 @@ fn read_discovery(document: &[u8], issuer: &str) -> Result<(Url, Option<Url>), F
         Some(other) => return Err(FetchError::OtherIssuer(short(other))),
         None => return Err(FetchError::Discovery("issuer")),
     }
+    // Only an issuer on this machine may send us, with a person's token, to others on it (A10).
+    let local = Url::parse(issuer).is_ok_and(|issuer| is_loopback(&issuer));
     let address = |name: &'static str| match document.get(name) {
         None => Ok(None),
         Some(value) => {
             let url = value.as_str().and_then(|text| Url::parse(text).ok());
-            url.map(Some).ok_or(FetchError::Discovery(name))
+            let url = url.ok_or(FetchError::Discovery(name))?;
+            if is_loopback(&url) && !local {
+                return Err(FetchError::Loopback(url.to_string()));
+            }
+            Ok(Some(url))
         }
     };
     let jwks_uri = address("jwks_uri")?.ok_or(FetchError::Discovery("jwks_uri"))?;
@@ -339,3 +349,63 @@ const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(60);
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const BACK_OFF: Duration = Duration::from_secs(5);
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A10: an issuer elsewhere cannot send us, with a person's access token, to what listens on our
+    /// own machine.
+    #[test]
+    fn an_issuer_elsewhere_that_points_at_this_machine_is_refused() {
+        let elsewhere = "https://idp.example.com";
+        let read = |issuer: &str, jwks: &str, userinfo: &str| {
+            let document = json!({
+                "issuer": issuer, "jwks_uri": jwks, "userinfo_endpoint": userinfo,
+            });
+            read_discovery(document.to_string().as_bytes(), issuer)
+        };
+        let (jwks, userinfo) = ("https://idp.example.com/k", "https://idp.example.com/u");
+        assert!(read(elsewhere, jwks, userinfo).is_ok());
+        for here in [
+            "http://127.0.0.1:8080/",
+            "http://127.1.2.3/",
+            "http://2130706433/",
+            "http://[::1]:1/",
+            "http://localhost/",
+            "http://LOCALHOST:631/",
+            "https://127.0.0.1:8443/",
+        ] {
+            let shown = Url::parse(here).unwrap().to_string();
+            let refused = Err(FetchError::Loopback(shown));
+            assert_eq!(read(elsewhere, here, userinfo), refused);
+            assert_eq!(read(elsewhere, jwks, here), refused);
+            assert!(read("http://127.0.0.1:9", here, here).is_ok(), "{here}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Whatever an issuer publishes is read or refused.
+        #[test]
+        fn any_discovery_document_is_read_or_refused(
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..256),
+            jwks in ".{0,40}",
+            userinfo in ".{0,40}",
+        ) {
+            let issuer = "https://idp.example.com";
+            let _ = read_discovery(&bytes, issuer);
+            for start in ["", "https://", "http://"] {
+                let document = json!({
+                    "issuer": issuer, "jwks_uri": format!("{start}{jwks}"), "userinfo_endpoint": userinfo,
+                });
+                if let Ok((jwks, userinfo)) = read_discovery(document.to_string().as_bytes(), issuer) {
+                    for url in std::iter::once(jwks).chain(userinfo) {
+                        proptest::prop_assert!(!is_loopback(&url), "{url}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Microsoft Entra ID. Tokens are dated back by 300 s (IDPS.md D1), say nothing of `amr` and `acr`
+//! Microsoft Entra ID. Tokens are dated back by 300 s, say nothing of `amr` and `acr`
 //! (D10) and never that an e-mail address is verified (A20: nOAuth). `sub` is another one for each
 //! app registration: a person is tenant and object. App roles are the better groups (claim `roles`);
 //! beyond 200 groups the token has none but a pointer, which is refused and never followed (A25).

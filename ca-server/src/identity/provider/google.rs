@@ -1,4 +1,4 @@
-//! Google Workspace. No token ever has groups, `amr` or `acr` (IDPS.md D7, D11); `hd` names the
+//! Google Workspace. No token ever has groups, `amr` or `acr`; `hd` names the
 //! Workspace and is required, else everybody with a Google account is in (A22). `offline_access`
 //! is an error there (D8), and desktop clients must send their public "secret" (D3).
 

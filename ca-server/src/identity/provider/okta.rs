@@ -1,5 +1,5 @@
 //! Okta, org or custom authorization server. Redirect addresses are compared whole, port included,
-//! so three ports are registered; the org server gives groups at userinfo only (IDPS.md D2, D6).
+//! so three ports are registered; the org server gives groups at userinfo only.
 
 use std::collections::BTreeSet;
 

@@ -14,13 +14,13 @@ use crate::identity::{Email, Group};
 /// What a token says about the person, beside the standard claims.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::identity) struct Profile {
-    /// See [`crate::identity::Snapshot::person`].
+    /// See [`crate::identity::IdentityFacts::person`].
     pub(in crate::identity) person: String,
-    /// See [`crate::identity::Snapshot::email`].
+    /// See [`crate::identity::IdentityFacts::email`].
     pub(in crate::identity) email: Option<Email>,
-    /// See [`crate::identity::Snapshot::groups`].
+    /// See [`crate::identity::IdentityFacts::groups`].
     pub(in crate::identity) groups: BTreeSet<Group>,
-    /// See [`crate::identity::Snapshot::claims`].
+    /// See [`crate::identity::IdentityFacts::claims`].
     pub(in crate::identity) claims: BTreeMap<String, Value>,
 }
 
@@ -77,8 +77,9 @@ pub enum ProviderError {
     },
 }
 
-/// Members that have a meaning of their own in a token and are not for policy.
-const PROTOCOL: [&str; 26] = [
+/// Members that have a meaning of their own in a token and are not for policy; `acr`, `amr` and
+/// `acrs` reach it as they were checked.
+pub(crate) const PROTOCOL: [&str; 26] = [
     "iss",
     "sub",
     "aud",

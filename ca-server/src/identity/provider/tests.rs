@@ -1,4 +1,4 @@
-//! The presets keep what IDPS.md says of each provider, and refuse what cannot work there.
+//! The presets keep what docs/idp says of each provider, and refuse what cannot work there.
 
 use super::*;
 
@@ -108,7 +108,6 @@ fn what_a_provider_can_never_say_is_known() {
     assert!(okta.groups && okta.amr && okta.acr && okta.auth_time && !okta.acrs);
 }
 
-/// IDPS.md D1, D2, D6, D8.
 #[test]
 fn habits_are_in_the_presets() {
     let okta = configured(Preset::Okta, "https://acme.okta.com");

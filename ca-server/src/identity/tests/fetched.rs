@@ -413,6 +413,8 @@ async fn cache_headers_count_within_bounds() {
         ("max-age=1", 299, 300),
         ("no-cache", 299, 300),
         ("no-store, max-age=0", 299, 300),
+        ("no-store, max-age=3600", 299, 300),
+        ("max-age=3600, No-Cache=\"set-cookie\"", 299, 300),
         ("max-age=junk", 299, 300),
         ("public, max-age=1200, must-revalidate", 800, 1200),
         ("Max-Age=\"1200\"", 800, 1200),
@@ -458,6 +460,27 @@ async fn keys_outlive_an_outage_for_a_day_and_no_longer() {
     provider.end().await;
     open_at(&identities, &tokens[0], soon).await.unwrap();
     assert!(unavailable(open_at(&identities, &tokens[1], late).await).is_outage());
+}
+
+/// Asked too often, an issuer says nothing against the keys that it published.
+#[tokio::test]
+async fn keys_outlive_too_many_requests_for_a_day_and_no_longer() {
+    for path in [DISCOVERY, "/jwks"] {
+        let provider = Provider::start().await;
+        let identities = provider.identities();
+        open_at(&identities, &provider.token("k", &P256, NOW), NOW)
+            .await
+            .unwrap();
+        provider.say(path, Answer::status(429));
+        // The second is within the back-off of the first.
+        for at in [after(3600), after(3601)] {
+            let token = provider.token("k", &P256, at);
+            open_at(&identities, &token, at).await.unwrap();
+        }
+        let late = after(24 * 3600);
+        let result = open_at(&identities, &provider.token("k", &P256, late), late).await;
+        assert_eq!(unavailable(result), FetchError::RateLimited);
+    }
 }
 
 /// An issuer that answers, but no longer with its keys, is no outage.
@@ -525,6 +548,15 @@ async fn an_outage_is_told_from_a_refusal() {
         identities.reachable(&issuer, after(200)).await,
         Reachability::Reachable
     );
+    // An issuer that wants to be asked less often is there, and may have refused the person meanwhile.
+    provider.say(DISCOVERY, Answer::status(503));
+    let since = Reachability::Unreachable { since: after(220) };
+    assert_eq!(identities.reachable(&issuer, after(220)).await, since);
+    provider.say(DISCOVERY, Answer::status(429));
+    assert_eq!(
+        identities.reachable(&issuer, after(240)).await,
+        Reachability::Reachable
+    );
     provider.end().await;
     let since = Reachability::Unreachable { since: after(300) };
     assert_eq!(identities.reachable(&issuer, after(300)).await, since);
@@ -574,7 +606,7 @@ async fn with_userinfo(
         .await
 }
 
-/// IDPS.md D6: Okta's org server has groups at userinfo only.
+/// Okta's org server has groups at userinfo only.
 #[tokio::test]
 async fn groups_come_from_userinfo_where_they_are_only_there() {
     let provider = Provider::start().await;

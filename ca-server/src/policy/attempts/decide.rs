@@ -777,7 +777,7 @@ fn rights_open_nothing_else_and_roles_give_no_right() {
          [[rights]]\ngroups = [\"Security\"]\nmay = [\"audit\", \"logins\"]\n\
          [[rights]]\nusers = [{ subject = \"00u1\" }]\nmay = [\"keys\"]",
     );
-    let rights = |who: &Snapshot| {
+    let rights = |who: &IdentityFacts| {
         policy
             .rights(who)
             .iter()

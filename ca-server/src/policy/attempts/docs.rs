@@ -57,6 +57,55 @@ fn every_example_of_the_reference_loads() {
     }
 }
 
+const PROVIDERS: [(&str, &str); 4] = [
+    ("entra", include_str!("../../../../docs/idp/entra.md")),
+    ("google", include_str!("../../../../docs/idp/google.md")),
+    ("keycloak", include_str!("../../../../docs/idp/keycloak.md")),
+    ("okta", include_str!("../../../../docs/idp/okta.md")),
+];
+
+/// Blocks of lines that begin with four blanks, without those.
+fn indented(page: &str) -> Vec<String> {
+    let mut blocks = vec![String::new()];
+    for line in page.lines() {
+        match (line.strip_prefix("    "), blocks.last_mut()) {
+            (Some(line), Some(block)) => block.push_str(&format!("{line}\n")),
+            _ => blocks.push(String::new()),
+        }
+    }
+    blocks.retain(|block| block.starts_with('['));
+    blocks
+}
+
+/// Each page's configuration is taken, and its policy loads against exactly that.
+#[test]
+fn every_example_of_a_provider_s_page_loads() {
+    let mut policies = 0;
+    for (name, page) in PROVIDERS {
+        let mut facts = IssuerFacts::default();
+        let mut issuers = 0;
+        for block in indented(page) {
+            if block.starts_with("[[issuers]]") {
+                let text = block.replace("TENANT-GUID", "72f988bf-86f1-41af-91ab-2d7cd011db47");
+                let text = format!("url = \"https://ca.example.com\"\n{text}");
+                match crate::config::Config::parse(&text) {
+                    Ok(config) => facts = IssuerFacts::from(config.issuers.as_slice()),
+                    Err(mistakes) => panic!("{name}: {text}\nis refused:\n{mistakes:?}"),
+                }
+                issuers += 1;
+            } else {
+                let text = completed(&block);
+                if let Err(errors) = Policy::parse(&text, &facts) {
+                    panic!("{name}: {text}\ndoes not load:\n{errors}");
+                }
+                policies += 1;
+            }
+        }
+        assert_eq!(issuers, 1, "{name}");
+    }
+    assert!(policies >= 1);
+}
+
 #[test]
 fn every_key_has_an_example() {
     let examples: String = blocks("toml")

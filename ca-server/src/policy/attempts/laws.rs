@@ -1,8 +1,9 @@
 //! Laws, against a reference that knows no index: it asks every grant in turn.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
+use jit_ssh_api::role::RolesAnswer;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::json;
@@ -104,7 +105,7 @@ fn policies() -> impl Strategy<Value = Generated> {
     })
 }
 
-fn people() -> impl Strategy<Value = Snapshot> {
+fn people() -> impl Strategy<Value = IdentityFacts> {
     (
         select(vec![IDP, OTHER, "https://third.example.com"]),
         select(SUBJECTS.to_vec()),
@@ -235,7 +236,7 @@ impl Generated {
     }
 
     /// Whether some grant gives the role, asked one by one.
-    fn grants(&self, who: &Snapshot, role: usize) -> bool {
+    fn grants(&self, who: &IdentityFacts, role: usize) -> bool {
         self.grants.iter().any(|grant| {
             let users = grant.subjects.is_empty() && grant.emails.is_empty();
             let said = |name: &str, value: i64| match who.claims.get(name) {
@@ -258,7 +259,7 @@ impl Generated {
     }
 
     /// Everything that the role could ever put into a certificate of that person.
-    fn widest(&self, who: &Snapshot, role: usize) -> BTreeSet<String> {
+    fn widest(&self, who: &IdentityFacts, role: usize) -> BTreeSet<String> {
         let gen_role = &self.roles[role];
         let own = match who.claims["preferred_username"].as_str() {
             Some(name @ ("alice" | "bob")) if gen_role.own => Some(name),
@@ -285,6 +286,31 @@ fn place(grant: &Grant) -> usize {
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whoever is told that the roles are as before would be told the same roles.
+    #[test]
+    fn roles_of_one_version_are_the_same(
+        generated in policies(), other in policies(), people in [people(), people()],
+        sources in [any::<u32>(), any::<u32>()],
+    ) {
+        let mut told: HashMap<String, RolesAnswer> = HashMap::new();
+        for policy in [generated.policy(), other.policy()] {
+            for (who, bits) in people.iter().flat_map(|who| sources.map(|bits| (who, bits))) {
+                let ask = Ask {
+                    source: Some(std::net::IpAddr::V4(bits.into())),
+                    ..Ask::default()
+                };
+                for hosts in [vec![], vec!["*.example.com".to_owned()]] {
+                    let version = policy.roles_version(who, &ask, &hosts);
+                    let mut answer = policy.roles_answer(who, &ask, NOW);
+                    answer.hosts = hosts;
+                    if let Some(before) = told.insert(version, answer.clone()) {
+                        prop_assert_eq!(before, answer);
+                    }
+                }
+            }
+        }
+    }
 
     #[test]
     fn nothing_is_granted_that_no_grant_gives_and_everything_that_one_does(

@@ -444,6 +444,7 @@ fn what_an_issuer_can_never_say_is_refused() {
     let silent = IssuerFact {
         issuer: IDP.into(),
         never_says: never.into(),
+        ..IssuerFact::default()
     };
     let facts = IssuerFacts {
         issuers: vec![silent],
@@ -472,6 +473,71 @@ fn what_an_issuer_can_never_say_is_refused() {
     }
     let text = "[[grants]]\nroles = [\"r\"]\nusers = [{ subject = \"00u1\" }]";
     assert!(Policy::parse(&format!("{roles}{text}"), &facts).is_ok());
+
+    // The claim that groups come from never reaches the policy under its own name.
+    for (path, claim, other) in [
+        ("roles", "roles", "realm_access"),
+        ("realm_access.roles", "realm_access", "roles"),
+        (
+            "https://acme.com/groups",
+            "\"https://acme.com/groups\"",
+            "roles",
+        ),
+    ] {
+        let fact = IssuerFact {
+            issuer: IDP.into(),
+            groups_claim: Some(path.into()),
+            ..IssuerFact::default()
+        };
+        let facts = IssuerFacts {
+            issuers: vec![fact],
+        };
+        for text in [
+            format!("[[grants]]\nroles = [\"r\"]\nclaims = {{ {claim} = \"Ops\" }}"),
+            format!("[[rights]]\nmay = [\"audit\"]\nclaims = {{ {claim} = \"Ops\" }}"),
+            format!("[[tests]]\nwho = {{ claims = {{ {claim} = [\"Ops\"] }} }}\nmay_not = [\"r\"]"),
+            format!("[username]\nclaim = \"{}\"", claim.trim_matches('"')),
+        ] {
+            let errors = Policy::parse(&format!("{roles}{text}"), &facts).unwrap_err();
+            assert_eq!(errors.iter().count(), 1, "{text}\n{errors}");
+            let error = errors.iter().next().unwrap();
+            assert_eq!(error.fault, Fault::NeverSaid, "{text}\n{errors}");
+            assert_eq!(error.suggestion.as_deref(), Some("Use groups = [\"…\"]."));
+        }
+        for text in [
+            "[[grants]]\nroles = [\"r\"]\ngroups = [\"Ops\"]".to_owned(),
+            format!("[[grants]]\nroles = [\"r\"]\nclaims = {{ {other} = \"Ops\" }}"),
+        ] {
+            let loaded = Policy::parse(&format!("{roles}{text}"), &facts);
+            assert!(loaded.is_ok(), "{path}: {text}");
+        }
+    }
+
+    // Nor does anything that is the protocol's own.
+    let protocol = crate::identity::provider::PROTOCOL;
+    for claim in protocol {
+        let text = format!("[[grants]]\nroles = [\"r\"]\nclaims = {{ {claim} = \"x\" }}");
+        let loaded = Policy::parse(&format!("{roles}{text}"), &IssuerFacts::default());
+        let checked = ["acr", "amr", "acrs"].contains(&claim);
+        assert_eq!(loaded.is_ok(), checked, "{claim}");
+    }
+}
+
+/// A policy that names the right would open nothing: the route is the socket's alone.
+#[test]
+fn the_right_to_a_backup_is_refused() {
+    let roles = "[roles.r]\naccounts = [\"a\"]\nmax_validity = \"5m\"\n";
+    for text in [
+        "[[rights]]\ngroups = [\"Ops\"]\nmay = [\"audit\", \"backup\"]",
+        "[[tests]]\nwho = { groups = [\"Ops\"] }\nrights = [\"backup\"]",
+    ] {
+        let errors = Policy::parse(&format!("{roles}{text}"), &facts(&[IDP])).unwrap_err();
+        let told = errors.to_string();
+        assert!(
+            told.contains("backups are made on the CA's machine"),
+            "{told}"
+        );
+    }
 }
 
 #[test]
@@ -718,6 +784,7 @@ fn example_for_an_issuer_without_groups_names_people() {
         issuers: vec![IssuerFact {
             issuer: IDP.into(),
             never_says: never,
+            ..IssuerFact::default()
         }],
     };
     for grants in [

@@ -112,6 +112,11 @@ impl Parser<'_> {
                 let suggestion = "Remove it, or wait for the version that has it.".to_owned();
                 self.faults
                     .add(text.at, Fault::NotSupportedYet, what, suggestion);
+            } else if text.value == "backup" {
+                // A backup holds the keys: no right that travels opens it.
+                let what = "\"backup\" is no right: backups are made on the CA's machine.";
+                let suggestion = "Remove it; there, `jit-ssh-ca backup FILE` makes one.".to_owned();
+                self.faults.add(text.at, Fault::BadValue, what, suggestion);
             } else {
                 let names: Vec<&str> = Right::ALL.iter().map(|it| it.name()).collect();
                 let suggestion = self

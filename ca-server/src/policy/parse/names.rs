@@ -2,6 +2,7 @@
 
 use super::Parser;
 use crate::identity::Email;
+use crate::identity::provider::PROTOCOL;
 use crate::policy::IssuerFact;
 use crate::policy::error::{Fault, did_you_mean};
 use crate::policy::file::{At, Text};
@@ -59,20 +60,29 @@ impl Parser<'_> {
     }
 
     pub(super) fn claim_name(&mut self, name: &Text) -> Option<()> {
-        let Some((_, instead)) = RESERVED_CLAIMS
-            .iter()
-            .find(|(claim, _)| *claim == name.value)
-        else {
-            return self.plain(name, "A claim");
+        let claim = name.value.as_str();
+        let known = RESERVED_CLAIMS.iter().find(|(known, _)| *known == claim);
+        let instead = match known {
+            Some((_, instead)) => *instead,
+            None if PROTOCOL.contains(&claim) && !CHECKED_CLAIMS.contains(&claim) => {
+                "It is between the issuer and the CA, and says nothing of a person."
+            }
+            None => return self.plain(name, "A claim"),
         };
         let what = format!("The claim `{}` cannot be asked for here.", name.value);
         self.faults
-            .add(name.at, Fault::BadValue, what, Some((*instead).to_owned()));
+            .add(name.at, Fault::BadValue, what, Some(instead.to_owned()));
         None
     }
 
     /// The issuer can say this claim at all.
     pub(super) fn said(&mut self, claim: &str, at: usize, issuer: &IssuerFact) -> Option<()> {
+        if issuer.is_groups_claim(claim) {
+            let what = format!("The groups of {} come from `{claim}`.", issuer.issuer);
+            let suggestion = "Use groups = [\"…\"].".to_owned();
+            self.faults.add(at, Fault::NeverSaid, what, suggestion);
+            return None;
+        }
         if !issuer.never_says.contains(claim) {
             return Some(());
         }
@@ -161,6 +171,9 @@ impl Parser<'_> {
 }
 
 const MOST_CHARACTERS: usize = 256;
+
+/// What a policy may ask for although it is the protocol's: its shape was checked.
+const CHECKED_CLAIMS: [&str; 3] = ["acr", "amr", "acrs"];
 
 /// Claims that mean something to the CA itself, and what to use instead.
 const RESERVED_CLAIMS: &[(&str, &str)] = &[
