@@ -18,7 +18,7 @@ use jit_ssh_api::proof::Request as Signed;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::ledger::Actor;
+use crate::ledger::{Actor, Class, RightUsed};
 use crate::login::LiveLogin;
 use crate::policy::Right;
 use crate::server::state::{Snapshot, State};
@@ -394,19 +394,27 @@ impl Call {
         }
     }
 
-    /// Records that a right was used, before it is.
+    /// Records that a right was used, before it is; of which class its record is.
     pub(crate) async fn record_admin(
         &self,
+        class: Class,
         action: &'static str,
         with: Value,
     ) -> Result<(), Failure> {
-        let actor = self.actor()?;
-        let (id, source) = (&self.request_id, self.source());
-        Ok(self
-            .state
-            .ledger
-            .record_admin(actor, action, with, id, source, self.now)
-            .await?)
+        let used = self.used(action, with)?;
+        Ok(self.state.ledger.record_admin(class, used).await?)
+    }
+
+    /// A right that the caller uses here.
+    pub(crate) fn used(&self, action: &'static str, with: Value) -> Result<RightUsed<'_>, Failure> {
+        Ok(RightUsed {
+            actor: self.actor()?,
+            action,
+            with,
+            request: &self.request_id,
+            source: self.source(),
+            now: self.now,
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use jit_ssh_api::admin::AuditPage;
 use jit_ssh_api::issue::CertificateAnswer;
 use jit_ssh_api::problem::Problem;
 use jit_ssh_api::role::RolesAnswer;
@@ -386,6 +387,54 @@ async fn an_admin_ends_a_login_and_is_recorded() {
         !page.records.is_empty(),
         "who uses a right is in the ledger"
     );
+}
+
+#[tokio::test]
+async fn on_a_full_disk_an_admin_still_looks_and_still_ends_logins() {
+    let ca = ca().await;
+    let (alice, sec) = (
+        Person::new("alice", &["Ops"]),
+        Person::new("sec", &["Security"]),
+    );
+    ca.sign_in(&alice).await;
+    ca.sign_in(&sec).await;
+    ca.state().ledger.store().pretend_free(0);
+    assert!(!ca.state().readiness().ready);
+    let got = ca.ask(&alice, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.refusal(), "unavailable");
+    for path in [
+        "/v1/admin/audit",
+        "/v1/admin/policy",
+        "/v1/admin/keys",
+        "/v1/admin/logins?user=alice",
+    ] {
+        let got = ca.ask(&sec, "GET", path, "").await;
+        assert_eq!(got.status(), 200, "{path}: {got:?}");
+    }
+    let login: jit_ssh_api::login::Login =
+        ca.ask(&alice, "GET", "/v1/logins/self", "").await.json();
+    let path = format!("/v1/admin/logins/{}", login.id);
+    let got = ca.ask(&sec, "DELETE", &path, "").await;
+    assert_eq!(got.status(), 200, "{got:?}");
+    let got = ca.ask(&alice, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.refusal(), "login-ended");
+
+    ca.state().ledger.flush(ca.clock.now()).await.unwrap_err();
+    ca.state().ledger.store().pretend_free(1 << 40);
+    ca.state().ledger.flush(ca.clock.now()).await.unwrap();
+    let audit = |kind: &str| format!("/v1/admin/audit?kind={kind}");
+    let page: AuditPage = ca.ask(&sec, "GET", &audit("admin"), "").await.json();
+    let actions: Vec<_> = page
+        .records
+        .iter()
+        .map(|record| record.fields["action"].clone())
+        .collect();
+    assert_eq!(actions, ["audit", "login-end"], "who ended it is recorded");
+    let page: AuditPage = ca
+        .ask(&sec, "GET", &audit("refused-summary"), "")
+        .await
+        .json();
+    assert_eq!(page.records[0].fields["reads"], 4, "who looked is counted");
 }
 
 #[tokio::test]

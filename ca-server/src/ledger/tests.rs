@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jit_ssh_api::admin::{AuditQuery, LoginQuery};
@@ -16,7 +15,7 @@ use crate::identity::{
 };
 use crate::login::{KeyHash, LoginError, Logins, OpenLogin};
 use crate::policy::{Ask, Grant, IssuerFact, IssuerFacts, Policy};
-use crate::store::{Space, backup, beside};
+use crate::store::{backup, beside};
 
 mod backups;
 mod crash;
@@ -43,7 +42,6 @@ roles = ["observer"]
 /// A CA's ledger in a folder of its own.
 struct Lab {
     folder: tempfile::TempDir,
-    free: Arc<AtomicU64>,
     ledger: Arc<Ledger>,
     logins: Logins,
 }
@@ -54,17 +52,21 @@ impl Lab {
     }
 
     fn within(folder: tempfile::TempDir) -> Self {
-        let free = Arc::new(AtomicU64::new(1 << 40));
-        let mut options = StoreOptions::new(folder.path().join("ledger.db"));
-        options.space = Space::Manual(Arc::clone(&free));
+        let options = StoreOptions::new(folder.path().join("ledger.db"));
         let ledger = Ledger::open(options, entropy::from_system()).unwrap();
         let logins = Logins::new(Arc::clone(&ledger));
-        Lab {
+        let lab = Lab {
             folder,
-            free,
             ledger,
             logins,
-        }
+        };
+        lab.free(1 << 40);
+        lab
+    }
+
+    /// From now on so many bytes are free.
+    fn free(&self, bytes: u64) {
+        self.ledger.store().pretend_free(bytes);
     }
 
     /// As after a restart of the process.
@@ -123,6 +125,17 @@ impl Lab {
             .rev()
             .map(|record| record.kind)
             .collect()
+    }
+
+    /// The newest record of a kind.
+    async fn last(&self, kind: &str) -> jit_ssh_api::admin::AuditRecord {
+        let query = AuditQuery {
+            kind: Some(kind.to_owned()),
+            limit: Some(1),
+            ..AuditQuery::default()
+        };
+        let page = list::page(&self.ledger, query).await.unwrap();
+        page.records.into_iter().next().unwrap()
     }
 
     /// SQL of somebody who got at the file.
@@ -314,21 +327,19 @@ async fn a_full_disk_refuses_to_issue_and_still_ends_logins() {
         .unwrap();
     lab.certificate(&login, START).await.unwrap();
 
-    lab.free.store(32 << 20, Ordering::SeqCst);
+    lab.free(32 << 20);
     assert_eq!(lab.ledger.disk(), DiskState::Reserve);
     lab.certificate(&login, START)
         .await
         .expect("certificates may use the reserve");
-    let error = lab
-        .ledger
+    let before = lab.kinds().await;
+    lab.ledger
         .record_refused(refused(RefusedTo::Login(&login), START))
-        .await;
-    assert!(
-        matches!(error, Err(LedgerError::DiskFull)),
-        "refusals may not"
-    );
+        .await
+        .expect("refusals are counted");
+    assert_eq!(lab.kinds().await, before, "and not recorded");
 
-    lab.free.store(1 << 20, Ordering::SeqCst);
+    lab.free(1 << 20);
     assert_eq!(lab.ledger.disk(), DiskState::Full);
     let error = lab.certificate(&login, START).await.unwrap_err();
     assert!(matches!(error, LedgerError::DiskFull));
@@ -337,13 +348,54 @@ async fn a_full_disk_refuses_to_issue_and_still_ends_logins() {
         .await
         .expect("what ends, ends");
 
-    lab.free.store(1 << 40, Ordering::SeqCst);
+    lab.free(1 << 40);
     let again = lab
         .open(token("alice", "n2", START), &key(2), START)
         .unwrap();
     lab.certificate(&again, START)
         .await
         .expect("with room again it goes on");
+    lab.ledger.flush(START).await.unwrap();
+    let summary = lab.last("refused-summary").await;
+    assert_eq!(summary.fields["people"], 1);
+}
+
+#[tokio::test]
+async fn groups_lost_while_the_disk_is_nearly_full_stay_lost() {
+    let lab = Lab::new();
+    let key = key(2);
+    let login = lab.open(token("alice", "n1", START), &key, START).unwrap();
+    lab.certificate(&login, START).await.unwrap();
+    let later = START.plus(Duration::from_secs(300));
+    let mut fewer = snapshot("alice", None, later);
+    fewer.groups.clear();
+    let refreshed = lab
+        .logins
+        .refresh(&login, token_of(fewer, None, "t2"), "request-2", later)
+        .unwrap();
+    let refuse = || {
+        lab.ledger
+            .record_refused(refused(RefusedTo::Login(&refreshed), later))
+    };
+
+    lab.free(1 << 20);
+    let error = refuse().await;
+    assert!(
+        matches!(error, Err(LedgerError::DiskFull)),
+        "what the token said cannot be written, and that is told"
+    );
+    lab.free(32 << 20);
+    refuse().await.expect("the policy's refusal is told");
+    let lab = lab.reopened();
+    let recalled = lab.logins.recall(KeyHash::of(&key), later).await.unwrap();
+    assert!(recalled.identity.groups.is_empty());
+
+    // A refusal that changes nothing of the login is told on a full disk too.
+    lab.free(1 << 20);
+    lab.ledger
+        .record_refused(refused(RefusedTo::Login(&recalled), later))
+        .await
+        .expect("nothing had to be written");
 }
 
 #[tokio::test]

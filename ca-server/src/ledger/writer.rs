@@ -29,11 +29,12 @@ use step::{Failure, Step};
 /// What is written even when the disk is nearly full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// What ends or revokes something: always.
+    /// What ends a login, and who ended it: always.
     Ending,
-    /// Certificates and keys: may use the reserve.
+    /// Certificates, what a token said of a login, policies and key sets, whatever else an admin
+    /// changes: may use the reserve.
     Issuing,
-    /// Everything else: stops at the reserve.
+    /// Refusals, their summaries, and who read what: stops at the reserve, and is counted.
     Ordinary,
 }
 

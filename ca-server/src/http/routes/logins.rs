@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::http::problem::Failure;
 use crate::http::{Answer, Call, ok, query};
 use crate::issue;
+use crate::ledger::Class;
 use crate::login::{EndedBy, LoginId};
 
 /// `GET /v1/logins/self`.
@@ -39,7 +40,9 @@ pub(super) async fn list(call: &Call) -> Result<Answer, Failure> {
             _ => return Err(query::unknown(&name)),
         }
     }
-    call.record_admin("login-list", json!(wanted)).await?;
+    // Also what precedes `login end --user`: it must work when nothing else does.
+    call.record_admin(Class::Ordinary, "login-list", json!(wanted))
+        .await?;
     let ages: HashMap<String, Duration> = call
         .snapshot
         .config
@@ -60,7 +63,7 @@ pub(super) async fn end(call: &Call) -> Result<Answer, Failure> {
             "`jit-ssh-ca login list` shows them all.",
         )
     })?;
-    call.record_admin("login-end", json!({ "login": id.to_string() }))
+    call.record_admin(Class::Ending, "login-end", json!({ "login": id.to_string() }))
         .await?;
     let by = EndedBy::Admin(call.actor_name());
     ok(&call
