@@ -338,21 +338,14 @@ impl Ledger {
         text: &str,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
-        if self
-            .policy_in_force()
-            .await?
-            .is_some_and(|(last, _)| last == digest)
-        {
-            return Ok(());
-        }
         let entry = self
             .draft(Kind::Policy, now)
             .fact("policy", digest)
             .finish()?;
-        let work = Work::Policy {
+        let work = Work::InForce {
             entry,
-            digest: digest.to_owned(),
-            text: text.to_owned(),
+            says: ("policy", digest.to_owned()),
+            text: Some(text.to_owned()),
         };
         self.write(now, Class::Issuing, Who::Nobody, work)
             .await
@@ -372,15 +365,6 @@ impl Ledger {
         }
     }
 
-    /// The text of a policy that was once in force.
-    pub async fn policy_text(&self, digest: &str) -> Result<Option<String>, LedgerError> {
-        let digest = digest.to_owned();
-        Ok(self
-            .store
-            .read(move |connection| records::policy(connection, &digest))
-            .await?)
-    }
-
     /// The signed key set that is in force now; recorded only where it differs from the last.
     pub async fn record_key_set(
         &self,
@@ -389,15 +373,19 @@ impl Ledger {
         signed: &str,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
-        let sha256 = Hash::of(signed.as_bytes());
+        let sha256 = Hash::of(signed.as_bytes()).to_string();
         let entry = self
             .draft(Kind::KeySet, now)
             .fact("key_set_epoch", epoch)
             .fact("number", number)
-            .fact("sha256", sha256.to_string())
+            .fact("sha256", sha256.clone())
             .part(self.raw(PartName::Details, signed.as_bytes().to_vec()))
             .finish()?;
-        let work = Work::KeySet { entry, sha256 };
+        let work = Work::InForce {
+            entry,
+            says: ("sha256", sha256),
+            text: None,
+        };
         self.write(now, Class::Issuing, Who::Nobody, work)
             .await
             .map(drop)

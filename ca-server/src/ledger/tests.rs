@@ -503,8 +503,24 @@ async fn a_policy_or_key_set_that_did_not_change_is_not_recorded_twice() {
         lab.ledger.policy_in_force().await.unwrap(),
         Some(("d2".into(), later))
     );
-    let old = lab.ledger.policy_text("d1").await.unwrap();
-    assert_eq!(old.as_deref(), Some("text one"), "old policies are kept");
+    let connection = rusqlite::Connection::open(lab.ledger.store().path()).unwrap();
+    let old: String = connection
+        .query_row("SELECT text FROM policies WHERE digest = 'd1'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(old, "text one", "old policies are kept");
+
+    // A start on a full disk writes neither again; another policy has no room.
+    lab.free(0);
+    let ledger = &lab.ledger;
+    ledger.record_policy("d2", "text two", later).await.unwrap();
+    ledger
+        .record_key_set(1, 2, "{\"signed\":2}", later)
+        .await
+        .unwrap();
+    let error = ledger.record_policy("d1", "text one", later).await;
+    assert!(matches!(error, Err(LedgerError::DiskFull)));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::LedgerError;
-use super::record::{Entry, Hash};
+use super::record::Entry;
 use crate::login::cache::LoginCache;
 use crate::login::{KeyHash, LiveLogin, LoginId};
 use crate::store::logins::LoginRow;
@@ -76,14 +76,14 @@ pub(crate) enum Work {
     Record(Entry),
     /// The end of a login.
     End { id: LoginId, entry: Entry },
-    /// A policy in force.
-    Policy {
+    /// A policy or key set in force, unless the last record of its kind says so already.
+    InForce {
         entry: Entry,
-        digest: String,
-        text: String,
+        /// The fact that tells one from another, with its value.
+        says: (&'static str, String),
+        /// A policy's text, to be kept under that value.
+        text: Option<String>,
     },
-    /// A key set in force, unless it was the last one already.
-    KeySet { entry: Entry, sha256: Hash },
     /// A name that somebody else may have from now on.
     FreeName {
         issuer: String,
