@@ -18,6 +18,7 @@ use jit_ssh_api::proof::Request as Signed;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::issue::{self, IssueError};
 use crate::ledger::{Actor, Class, RightUsed};
 use crate::login::LiveLogin;
 use crate::policy::Right;
@@ -323,16 +324,15 @@ impl Asked<'_> {
         Ok(self.state.logins.recall(key.hash(), self.now).await?)
     }
 
-    /// A person with a right: the login lives, its issuer is still trusted, its identity is fresh,
-    /// and the policy of now gives the right to that identity.
+    /// A person with a right: the login lives, its issuer and client are still configured, its
+    /// identity is fresh, and the policy of now gives the right to that identity.
     async fn holder(&self, right: Right) -> Result<Caller, Failure> {
         let login = self.login().await?;
-        let Some(issuer) = self.snapshot.issuer(login.identity.issuer.as_ref()) else {
-            return Err(Failure::from(crate::login::LoginError::Ended));
-        };
-        let fresh_until = login.identity_fresh_until(issuer.identity_max_age);
+        issue::still_configured(self.snapshot, &login)?;
+        let issuer = login.identity.issuer.as_ref();
+        let fresh_until = login.identity_fresh_until(self.snapshot.identity_max_age(issuer));
         if self.now >= fresh_until {
-            let stale = crate::issue::IssueError::Stale {
+            let stale = IssueError::Stale {
                 until: fresh_until.seconds(),
                 outage: false,
             };

@@ -158,9 +158,8 @@ fn one_way_in(request: &CertificateRequest) -> Result<(), IssueError> {
     Ok(())
 }
 
-fn still_configured(snapshot: &Snapshot, login: &LiveLogin) -> Result<(), IssueError> {
-    let issuer = snapshot.issuer(login.identity.issuer.as_ref());
-    if issuer.is_some_and(|issuer| issuer.client(&login.identity.client_id).is_some()) {
+pub(crate) fn still_configured(snapshot: &Snapshot, login: &LiveLogin) -> Result<(), IssueError> {
+    if snapshot.still_configured(&login.identity) {
         Ok(())
     } else {
         Err(IssueError::IssuerGone {
@@ -358,11 +357,8 @@ pub(crate) fn roles(
 
 /// A login as its owner sees it.
 pub(crate) fn told(snapshot: &Snapshot, login: &LiveLogin, username: Option<String>) -> Login {
-    let issuer = snapshot.issuer(login.identity.issuer.as_ref());
-    let max_age = issuer
-        .map(|issuer| issuer.identity_max_age)
-        .unwrap_or_default();
-    login.to_api(username, max_age)
+    let issuer = login.identity.issuer.as_ref();
+    login.to_api(username, snapshot.identity_max_age(issuer))
 }
 
 /// Whether the issuer of a login answers.

@@ -58,11 +58,8 @@ pub(crate) enum Freshness {
 
 /// Looks at the age of an identity; asks the issuer only when it is too old.
 pub(crate) async fn freshness(snapshot: &Snapshot, login: &LiveLogin, now: Timestamp) -> Freshness {
-    let issuer = snapshot.issuer(login.identity.issuer.as_ref());
-    let max_age = issuer
-        .map(|issuer| issuer.identity_max_age)
-        .unwrap_or_default();
-    let since = login.identity_fresh_until(max_age);
+    let issuer = login.identity.issuer.as_ref();
+    let since = login.identity_fresh_until(snapshot.identity_max_age(issuer));
     if now < since {
         Freshness::Fresh
     } else if is_unreachable(snapshot, login, now).await {

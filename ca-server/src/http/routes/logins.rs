@@ -1,7 +1,6 @@
 //! Logins: one's own, and everybody's for those with the right.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
 
 use jit_ssh_api::admin::LoginQuery;
 use jit_ssh_api::problem::Kind;
@@ -43,14 +42,8 @@ pub(super) async fn list(call: &Call) -> Result<Answer, Failure> {
     // Also what precedes `login end --user`: it must work when nothing else does.
     call.record_admin(Class::Ordinary, "login-list", json!(wanted))
         .await?;
-    let ages: HashMap<String, Duration> = call
-        .snapshot
-        .config
-        .issuers
-        .iter()
-        .map(|issuer| (issuer.issuer.to_string(), issuer.identity_max_age))
-        .collect();
-    let fresh = move |issuer: &str| ages.get(issuer).copied().unwrap_or_default();
+    let snapshot = Arc::clone(&call.snapshot);
+    let fresh = move |issuer: &str| snapshot.identity_max_age(issuer);
     ok(&call.state.logins.list(wanted, call.now, fresh).await?)
 }
 
