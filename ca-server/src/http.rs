@@ -16,10 +16,10 @@ use hyper::body::Bytes;
 use jit_ssh_api::problem::Kind;
 use jit_ssh_api::proof::Request as Signed;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::issue::{self, IssueError};
-use crate::ledger::{Actor, Class, RightUsed};
+use crate::ledger::{Actor, Class, Refused, RefusedTo, RightUsed};
 use crate::login::LiveLogin;
 use crate::policy::Right;
 use crate::server::state::{Snapshot, State};
@@ -163,6 +163,7 @@ where
         state,
         snapshot: &snapshot,
         now,
+        request_id,
         from,
         // As sent: what was signed is what the route is found by.
         path_and_query: head.uri.path_and_query().map_or("", |it| it.as_str()),
@@ -258,6 +259,7 @@ struct Asked<'a> {
     state: &'a State,
     snapshot: &'a Snapshot,
     now: Timestamp,
+    request_id: &'a str,
     from: Peer,
     path_and_query: &'a str,
     method: &'a Method,
@@ -339,14 +341,42 @@ impl Asked<'_> {
             return Err(stale.into());
         }
         if !self.snapshot.policy.rights(&login.identity).contains(right) {
+            let reason =
+                format!("This needs the right `{right}`, which the policy does not give you.");
+            self.record_forbidden(&login, right, &reason).await?;
             return Err(Failure::new(
                 Kind::Forbidden,
-                format!("This needs the right `{right}`, which the policy does not give you."),
+                reason,
                 "Ask who runs the CA: [[rights]] of the policy gives it to groups.",
             )
-            .rule("rights"));
+            .rule(RIGHTS));
         }
         Ok(Caller::Actor(Actor::Login(login)))
+    }
+
+    /// A refusal is recorded before it is told.
+    async fn record_forbidden(
+        &self,
+        login: &LiveLogin,
+        right: Right,
+        reason: &str,
+    ) -> Result<(), Failure> {
+        let source = match self.from {
+            Peer::Tcp(address) => Some(address),
+            Peer::Socket { .. } => None,
+        };
+        let refused = Refused {
+            to: RefusedTo::Login(login),
+            rule: RIGHTS,
+            role: None,
+            reason,
+            asked: json!({ "right": right.to_string() }),
+            policy: Some(self.snapshot.policy.digest()),
+            request: self.request_id,
+            source,
+            now: self.now,
+        };
+        Ok(self.state.ledger.record_refused(refused).await?)
     }
 }
 
@@ -488,11 +518,11 @@ fn finish(answer: &mut Answer, request_id: &str, allow: Option<&'static str>) {
 
 /// 200 with JSON.
 pub(crate) fn ok(value: &impl Serialize) -> Result<Answer, Failure> {
-    json(StatusCode::OK, value)
+    with_status(StatusCode::OK, value)
 }
 
 /// JSON with another status.
-pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<Answer, Failure> {
+pub(crate) fn with_status(status: StatusCode, value: &impl Serialize) -> Result<Answer, Failure> {
     let body = serde_json::to_vec(value).map_err(Failure::internal)?;
     Response::builder()
         .status(status)
@@ -526,6 +556,9 @@ fn too_large(most: usize) -> Failure {
     };
     Failure::new(Kind::TooLarge, detail, "Send a smaller request.")
 }
+
+/// Names the refusal of a right.
+const RIGHTS: &str = "rights";
 
 #[cfg(test)]
 mod tests;

@@ -178,7 +178,10 @@ fn not_too_often(
     state
         .people
         .count(login.identity.person.clone(), limit, now)
-        .map_err(|wait| IssueError::TooMany { wait })
+        .map_err(|wait| {
+            state.ledger.count_refused_to(&login.identity.person, now);
+            IssueError::TooMany { wait }
+        })
 }
 
 fn ask(input: &IssueInput) -> Ask {

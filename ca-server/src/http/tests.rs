@@ -438,6 +438,49 @@ async fn on_a_full_disk_an_admin_still_looks_and_still_ends_logins() {
 }
 
 #[tokio::test]
+async fn whoever_tries_what_they_have_no_right_to_is_in_the_audit_and_cannot_fill_it() {
+    let ca = ca().await;
+    let (alice, sec) = (
+        Person::new("alice", &["Ops"]),
+        Person::new("sec", &["Security"]),
+    );
+    ca.sign_in(&alice).await;
+    ca.sign_in(&sec).await;
+    for _ in 0..20 {
+        let got = ca.ask(&alice, "GET", "/v1/admin/audit", "").await;
+        assert_eq!(got.refusal(), "forbidden");
+    }
+    let refused = "/v1/admin/audit?kind=refused";
+    let page: AuditPage = ca.ask(&sec, "GET", refused, "").await.json();
+    assert_eq!(page.records.len(), 5, "the rest is only counted");
+    let record = &page.records[0];
+    assert_eq!(record.fields["rule"], "rights");
+    assert_eq!(record.parts["details"]["asked"]["right"], "audit");
+    assert_eq!(record.parts["identity"]["subject"], "alice");
+}
+
+#[tokio::test]
+async fn a_live_login_with_a_token_that_is_not_its_own_is_in_the_audit() {
+    let ca = ca().await;
+    let (alice, sec) = (
+        Person::new("alice", &["Ops"]),
+        Person::new("sec", &["Security"]),
+    );
+    ca.sign_in(&alice).await;
+    ca.sign_in(&sec).await;
+    let forged = r#"{"refresh":{"id_token":"e30.e30.e30"}}"#;
+    for _ in 0..20 {
+        let got = ca.ask(&alice, "POST", "/v1/certificates", forged).await;
+        assert_eq!(got.refusal(), "token-refused");
+    }
+    let refused = "/v1/admin/audit?kind=refused";
+    let page: AuditPage = ca.ask(&sec, "GET", refused, "").await.json();
+    assert_eq!(page.records.len(), 5, "the rest is only counted");
+    assert_eq!(page.records[0].fields["rule"], "token-refused");
+    assert_eq!(page.records[0].parts["identity"]["subject"], "alice");
+}
+
+#[tokio::test]
 async fn queries_are_as_strict_as_bodies() {
     let ca = ca().await;
     for query in [
@@ -528,6 +571,13 @@ async fn one_person_cannot_keep_the_signer_busy() {
             .refusal(),
         "too-many"
     );
+    let ledger = &ca.state().ledger;
+    ledger.flush(ca.clock.now()).await.unwrap();
+    let summary = request("GET", "/v1/admin/audit?kind=refused-summary", "");
+    let socket = Peer::Socket { uid: 0 };
+    let got = ca.send(socket, summary.body(Body::default()).unwrap()).await;
+    let page: AuditPage = got.json();
+    assert_eq!(page.records[0].fields["people"], 1, "and it is counted");
 }
 
 #[tokio::test]

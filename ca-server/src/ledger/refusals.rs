@@ -170,6 +170,11 @@ impl Ledger {
         guard(&self.refusals).count_stranger(reason, now);
     }
 
+    /// Counts a refusal to a person that is too frequent to be recorded.
+    pub fn count_refused_to(&self, person: &str, now: Timestamp) {
+        guard(&self.refusals).count_person(person, now);
+    }
+
     /// Writes the summary of what was only counted, once a minute at most. To be called every few
     /// seconds.
     pub async fn tick(&self, now: Timestamp) -> Result<(), LedgerError> {
