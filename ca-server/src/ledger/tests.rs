@@ -417,6 +417,23 @@ async fn a_fault_of_the_store_undoes_the_batch_whole_and_nothing_is_issued() {
 }
 
 #[tokio::test]
+async fn a_ledger_that_could_not_write_is_ready_again_without_a_caller() {
+    let lab = Lab::new();
+    let login = lab
+        .open(token("alice", "n1", START), &key(2), START)
+        .unwrap();
+    lab.meddle("ALTER TABLE head RENAME TO gone");
+    lab.certificate(&login, START).await.unwrap_err();
+    assert!(!lab.ledger.is_writing());
+    lab.ledger.tick(START).await.unwrap_err();
+    assert!(!lab.ledger.is_writing(), "it still cannot");
+    lab.meddle("ALTER TABLE gone RENAME TO head");
+    lab.ledger.tick(START).await.unwrap();
+    assert!(lab.ledger.is_writing());
+    assert!(lab.kinds().await.is_empty(), "and nothing was recorded");
+}
+
+#[tokio::test]
 async fn refusals_are_recorded_up_to_a_cap_and_then_counted() {
     let lab = Lab::new();
     let login = lab

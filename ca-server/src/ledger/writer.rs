@@ -70,6 +70,8 @@ pub(crate) enum Who {
 pub(crate) enum Work {
     /// Nothing beside the login's change.
     LoginOnly,
+    /// The head row as it is, to see whether the disk takes it.
+    Probe,
     /// A certificate that is about to be signed.
     Certificate { entry: Entry, serial: u64 },
     /// Any other record.

@@ -109,6 +109,10 @@ impl Step<'_> {
     fn work(&mut self, work: Work, found: Found, now: Timestamp) -> Result<Outcome, Failure> {
         let index = match work {
             Work::LoginOnly => None,
+            Work::Probe => {
+                records::set_head(self.connection, *self.head)?;
+                None
+            }
             Work::Certificate { entry, serial } => {
                 let index = self.append(&entry, found)?;
                 if !records::take_serial(self.connection, serial, index)? {
