@@ -12,6 +12,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
+use jit_ssh_api::admin::Name;
 use rand::rngs::StdRng;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -393,28 +394,18 @@ impl Ledger {
 
     /// Lets somebody else of that issuer have an e-mail address or user name from now on: how an
     /// operator enrols a person anew whose old account at the issuer is gone (A22). False if nobody
-    /// had it.
-    pub async fn free_name(
+    /// had it: then there is no record either.
+    pub(crate) async fn free_name(
         &self,
-        issuer: &str,
-        kind: &'static str,
-        name: &str,
-        by: &str,
-        now: Timestamp,
+        used: RightUsed<'_>,
+        name: &Name,
     ) -> Result<bool, LedgerError> {
-        let details = json!({ "by": by, "issuer": issuer, "kind": kind, "name": name });
-        let entry = self
-            .draft(Kind::Admin, now)
-            .fact("action", "free-name")
-            .part(self.part(PartName::Details, &details)?)
-            .finish()?;
+        let (who, draft) = self.admin(&used)?;
         let work = Work::FreeName {
-            issuer: issuer.to_owned(),
-            kind,
-            name: name.to_owned(),
-            entry,
+            name: name.clone(),
+            entry: draft.finish()?,
         };
-        let outcome = self.write(now, Class::Ending, Who::Nobody, work).await?;
+        let outcome = self.write(used.now, Class::Issuing, who, work).await?;
         Ok(outcome.index.is_some())
     }
 

@@ -461,9 +461,11 @@ impl Logins {
                     .map(|user| logins::people_named(connection, user))
                     .transpose()?;
                 let live_at = (!query.all).then_some(now);
-                let rows = logins::list(connection, live_at, people.as_deref(), LISTED)?;
+                let rows = logins::list(connection, live_at, people.as_deref(), LISTED + 1)?;
+                // One more than is shown tells whether there are more.
+                let more = rows.len() > LISTED;
                 let mut found = Vec::with_capacity(rows.len());
-                for row in rows {
+                for row in rows.into_iter().take(LISTED) {
                     // Of an earlier epoch, or erased: nothing to show.
                     let Some(state) = read_any(connection, &row)? else {
                         continue;
@@ -473,10 +475,13 @@ impl Logins {
                     login.ended = row.ended.map(Timestamp::seconds);
                     found.push(login);
                 }
-                Ok(found)
+                Ok(LoginList {
+                    logins: found,
+                    more,
+                })
             })
             .await?;
-        Ok(LoginList { logins })
+        Ok(logins)
     }
 }
 

@@ -9,6 +9,7 @@ use jit_ssh_api::sign_in::SignInAnswer;
 use super::Body;
 use super::access::{Route, Who};
 use super::address::Peer;
+use crate::ledger::LedgerError;
 use crate::server::testing::{Person, Proof, TestCa, ca, peer, request};
 
 const STATE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -481,6 +482,63 @@ async fn a_live_login_with_a_token_that_is_not_its_own_is_in_the_audit() {
 }
 
 #[tokio::test]
+async fn a_name_is_freed_by_those_with_the_right_and_then_serves_its_new_owner_alone() {
+    let ca = ca().await;
+    let (mut old, mut new) = (Person::new("sub1", &["Ops"]), Person::new("sub2", &["Ops"]));
+    (old.email, new.email) = (Some("alice@example.com"), Some("alice@example.com"));
+    let sec = Person::new("sec", &["Security"]);
+    ca.sign_in(&old).await;
+    ca.sign_in(&sec).await;
+    let refused = ca.try_sign_in(&new).await.unwrap_err();
+    assert!(
+        matches!(refused, LedgerError::NameTaken { kind: "email", .. }),
+        "{refused}"
+    );
+
+    let path =
+        "/v1/admin/names?issuer=https%3A%2F%2Fidp.example.com&kind=email&name=alice%40EXAMPLE.com";
+    for mallory in [&old, &new] {
+        let got = ca.ask(mallory, "DELETE", path, "").await;
+        assert!(matches!(got.status(), 401 | 403), "{got:?}");
+    }
+    for wrong in [
+        "/v1/admin/names",
+        "/v1/admin/names?kind=email&name=alice%40example.com",
+        "/v1/admin/names?issuer=x&kind=subject&name=sub1",
+        "/v1/admin/names?issuer=x&kind=email&name=x&more=1",
+    ] {
+        let got = ca.ask(&sec, "DELETE", wrong, "").await;
+        assert_eq!(got.refusal(), "bad-request", "{wrong}");
+    }
+    ca.try_sign_in(&new).await.unwrap_err();
+
+    assert_eq!(ca.ask(&sec, "DELETE", path, "").await.status(), 200);
+    assert_eq!(
+        ca.ask(&sec, "DELETE", path, "").await.refusal(),
+        "not-found"
+    );
+    ca.sign_in(&new).await;
+    let got = ca.ask(&new, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.status(), 200, "{got:?}");
+    // The old account's login lives, and the name is no longer its own.
+    let got = ca.ask(&old, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.refusal(), "token-refused");
+    let audit = "/v1/admin/audit?kind=admin";
+    let page: AuditPage = ca.ask(&sec, "GET", audit, "").await.json();
+    let freed: Vec<_> = page
+        .records
+        .iter()
+        .filter(|record| record.fields["action"] == "name-free")
+        .collect();
+    assert_eq!(freed.len(), 1);
+    assert_eq!(freed[0].parts["identity"]["subject"], "sec");
+    assert_eq!(
+        freed[0].parts["details"]["with"]["name"],
+        "alice@example.com"
+    );
+}
+
+#[tokio::test]
 async fn queries_are_as_strict_as_bodies() {
     let ca = ca().await;
     for query in [
@@ -575,7 +633,9 @@ async fn one_person_cannot_keep_the_signer_busy() {
     ledger.flush(ca.clock.now()).await.unwrap();
     let summary = request("GET", "/v1/admin/audit?kind=refused-summary", "");
     let socket = Peer::Socket { uid: 0 };
-    let got = ca.send(socket, summary.body(Body::default()).unwrap()).await;
+    let got = ca
+        .send(socket, summary.body(Body::default()).unwrap())
+        .await;
     let page: AuditPage = got.json();
     assert_eq!(page.records[0].fields["people"], 1, "and it is counted");
 }

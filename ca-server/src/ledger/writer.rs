@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use jit_ssh_api::admin::Name;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
@@ -87,12 +88,7 @@ pub(crate) enum Work {
         text: Option<String>,
     },
     /// A name that somebody else may have from now on.
-    FreeName {
-        issuer: String,
-        kind: &'static str,
-        name: String,
-        entry: Entry,
-    },
+    FreeName { name: Name, entry: Entry },
 }
 
 /// What became of a write.

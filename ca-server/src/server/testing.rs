@@ -20,6 +20,7 @@ use crate::entropy;
 use crate::http::address::Peer;
 use crate::http::{Body, handle};
 use crate::identity::{Email, Group, Issuer, Snapshot, Subject, VerifiedIdentity, VerifiedToken};
+use crate::ledger::LedgerError;
 use crate::login::OpenLogin;
 use crate::server::state::State;
 use crate::server::{KEYS, Running, ServeOptions, start};
@@ -149,6 +150,7 @@ pub(crate) async fn ca() -> TestCa {
 /// A person with a key.
 pub(crate) struct Person {
     pub(crate) key: PrivateKey,
+    pub(crate) email: Option<&'static str>,
     name: &'static str,
     groups: &'static [&'static str],
 }
@@ -156,7 +158,12 @@ pub(crate) struct Person {
 impl Person {
     pub(crate) fn new(name: &'static str, groups: &'static [&'static str]) -> Self {
         let key = PrivateKey::random(&mut entropy::from_system(), Algorithm::Ed25519).unwrap();
-        Person { key, name, groups }
+        Person {
+            key,
+            email: None,
+            name,
+            groups,
+        }
     }
 }
 
@@ -212,6 +219,11 @@ impl TestCa {
 
     /// A login of that person, as if a token had opened it now.
     pub(crate) async fn sign_in(&self, person: &Person) {
+        self.try_sign_in(person).await.unwrap();
+    }
+
+    /// The same, where the ledger may refuse.
+    pub(crate) async fn try_sign_in(&self, person: &Person) -> Result<(), LedgerError> {
         let now = self.clock.now();
         let snapshot = self.state().snapshot.load_full();
         let issuer = snapshot.identities.issuers().next().unwrap().clone();
@@ -222,7 +234,7 @@ impl TestCa {
             client_id: "jit-ssh".to_owned(),
             subject: Subject::new(person.name),
             person: format!("[\"{ISSUER}\",\"{}\"]", person.name),
-            email: None::<Email>,
+            email: person.email.and_then(Email::parse),
             groups: person
                 .groups
                 .iter()
@@ -251,7 +263,7 @@ impl TestCa {
             request: "test",
         };
         let login = self.state().logins.open(open, now).unwrap();
-        self.state().ledger.record_login(&login, now).await.unwrap();
+        self.state().ledger.record_login(&login, now).await
     }
 
     /// Sends a request as it is.

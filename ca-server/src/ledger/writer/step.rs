@@ -144,13 +144,9 @@ impl Step<'_> {
                 }
                 Some(self.append(&entry, found)?)
             }
-            Work::FreeName {
-                issuer,
-                kind,
-                name,
-                entry,
-            } => {
-                if !logins::free_name(self.connection, &issuer, kind, &name)? {
+            Work::FreeName { name, entry } => {
+                let kind = name.kind.name();
+                if !logins::free_name(self.connection, &name.issuer, kind, &name.name)? {
                     return Ok(Outcome::default());
                 }
                 Some(self.append(&entry, found)?)
