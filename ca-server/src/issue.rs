@@ -101,33 +101,51 @@ pub(crate) async fn issue(
     snapshot: &Snapshot,
     input: IssueInput,
 ) -> Result<CertificateAnswer, IssueError> {
-    let now = input.now;
     // 1. Possession. `input.key` signed this very request; nothing else makes a `ProvenKey`.
     one_way_in(&input.request)?;
     // 2. Who. A token opens a login or makes one fresh; without a token the key's login is meant.
     let login = match (&input.request.open, &input.request.refresh) {
         (Some(open), _) => user::open(state, snapshot, &input, open).await?,
         (None, Some(token)) => renew::with_token(state, snapshot, &input, token).await?,
-        (None, None) => state.logins.recall(input.key.hash(), now).await?,
+        (None, None) => state.logins.recall(input.key.hash(), input.now).await?,
     };
+    match within(state, snapshot, &input, &login).await {
+        // The token opened this login before, and a newer one came since. What is stored counts
+        // and never what the older token says; all steps ask again.
+        Err(IssueError::Ledger(LedgerError::LoginChanged)) if login.is_new() => {
+            let stored = user::stored(state, &input, &login).await?;
+            within(state, snapshot, &input, &stored).await
+        }
+        done => done,
+    }
+}
+
+/// The steps that every login goes through, each time.
+async fn within(
+    state: &State,
+    snapshot: &Snapshot,
+    input: &IssueInput,
+    login: &LiveLogin,
+) -> Result<CertificateAnswer, IssueError> {
+    let now = input.now;
     // 3. Still trusted. The issuer and the client may be gone since the login began.
-    still_configured(snapshot, &login)?;
+    still_configured(snapshot, login)?;
     // 4. Not too often.
-    not_too_often(state, snapshot, &login, now)?;
+    not_too_often(state, snapshot, login, now)?;
     // 5. Fresh enough to be decided on; an outage of the issuer may stretch that, by role.
-    let freshness = renew::freshness(snapshot, &login, now).await;
+    let freshness = renew::freshness(snapshot, login, now).await;
     // 6. The policy decides; the request can only narrow.
-    let ask = ask(&input);
-    let grant = decide(state, snapshot, &input, &login, &ask, freshness).await?;
+    let ask = ask(input);
+    let grant = decide(state, snapshot, input, login, &ask, freshness).await?;
     // 7. The certificate, without a signature.
-    let certificate = certificate(state, &login, &grant, now)?;
+    let certificate = certificate(state, login, &grant, now)?;
     // 8. The record: exactly these bytes, durable, in one transaction with the opening or the
     //    refresh of the login, and only if that login still lives there.
     //    If we die here, the record stands for a certificate that nobody got.
     let recorded = record(
         state,
-        &input,
-        &login,
+        input,
+        login,
         &grant,
         certificate,
         freshness.is_outage(),
@@ -141,7 +159,7 @@ pub(crate) async fn issue(
         tracing::warn!(login = %login.id, "issued on an old identity: its issuer cannot be reached");
     }
     // 10. The answer.
-    Ok(answer(snapshot, &login, &grant, &issued, &ask, now))
+    Ok(answer(snapshot, login, &grant, &issued, &ask, now))
 }
 
 fn one_way_in(request: &CertificateRequest) -> Result<(), IssueError> {
