@@ -272,15 +272,13 @@ fn certificate(
     grant: &Grant,
     now: Timestamp,
 ) -> Result<CertificateToSign, IssueError> {
-    let key =
-        crate::certificate::AcceptedKey::new(&login.certified_key).map_err(IssueError::NamedKey)?;
     let id = login.id.to_string();
     let name = user::name(login, grant);
     let mut rng = state.rng.lock().unwrap_or_else(PoisonError::into_inner);
     let certificate = CertificateToSign::user(
         &UserCertificate {
             grant,
-            key: &key,
+            key: &login.certified_key,
             login: LoginFacts {
                 id: &id,
                 name: &name,

@@ -45,7 +45,7 @@ pub(super) async fn open(
     let open = OpenLogin {
         token,
         login_key: login_key.public_key().clone(),
-        certified_key: named.as_ref().unwrap_or(login_key).public_key().clone(),
+        certified_key: named.as_ref().unwrap_or(login_key).clone(),
         longest,
         source: input.source,
         request: &input.request_id,

@@ -95,7 +95,7 @@ impl Lab {
         let open = OpenLogin {
             token,
             login_key: key.clone(),
-            certified_key: key.clone(),
+            certified_key: AcceptedKey::new(key).unwrap(),
             longest: 8 * HOUR,
             source: "192.0.2.7".parse().ok(),
             request: "request-1",
@@ -213,7 +213,7 @@ fn grant() -> Grant {
 fn to_sign(login: &LiveLogin, now: Timestamp) -> CertificateToSign {
     let certificate = UserCertificate {
         grant: &grant(),
-        key: &AcceptedKey::new(&login.certified_key).unwrap(),
+        key: &login.certified_key,
         login: LoginFacts {
             id: &login.id.to_string(),
             name: "alice",

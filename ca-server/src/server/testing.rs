@@ -16,6 +16,7 @@ use jit_ssh_api::problem::Problem;
 use jit_ssh_api::proof::{self, ProofHeader, ProofId};
 use ssh_key::{Algorithm, HashAlg, PrivateKey};
 
+use crate::certificate::AcceptedKey;
 use crate::entropy;
 use crate::http::address::Peer;
 use crate::http::{Body, handle};
@@ -257,7 +258,7 @@ impl TestCa {
         let open = OpenLogin {
             token,
             login_key: person.key.public_key().clone(),
-            certified_key: person.key.public_key().clone(),
+            certified_key: AcceptedKey::new(person.key.public_key()).unwrap(),
             longest: Duration::from_secs(8 * 3600),
             source: None,
             request: "test",
