@@ -246,7 +246,7 @@ impl Person {
         let open = OpenLogin {
             token: self.verified(),
             login_key: self.key.public_key().clone(),
-            certified_key: self.key.public_key().clone(),
+            certified_key: AcceptedKey::new(self.key.public_key()).unwrap(),
             longest: Duration::from_secs(8 * 3600),
             source: None,
             request: "bench",
@@ -274,7 +274,6 @@ fn decide(login: &LiveLogin) -> Grant {
 }
 
 fn certificate(login: &LiveLogin, grant: &Grant) -> CertificateToSign {
-    let key = AcceptedKey::new(&login.certified_key).unwrap();
     let id = login.id.to_string();
     let facts = LoginFacts {
         id: &id,
@@ -284,7 +283,7 @@ fn certificate(login: &LiveLogin, grant: &Grant) -> CertificateToSign {
     let ca = PARTS.keyring.user_ca();
     let ask = UserCertificate {
         grant,
-        key: &key,
+        key: &login.certified_key,
         login: facts,
         ca,
         now: PARTS.now,

@@ -16,9 +16,10 @@ use hyper::body::Bytes;
 use jit_ssh_api::problem::Kind;
 use jit_ssh_api::proof::Request as Signed;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::ledger::Actor;
+use crate::issue::{self, IssueError};
+use crate::ledger::{Actor, Class, Refused, RefusedTo, RightUsed};
 use crate::login::LiveLogin;
 use crate::policy::Right;
 use crate::server::state::{Snapshot, State};
@@ -162,6 +163,7 @@ where
         state,
         snapshot: &snapshot,
         now,
+        request_id,
         from,
         // As sent: what was signed is what the route is found by.
         path_and_query: head.uri.path_and_query().map_or("", |it| it.as_str()),
@@ -257,6 +259,7 @@ struct Asked<'a> {
     state: &'a State,
     snapshot: &'a Snapshot,
     now: Timestamp,
+    request_id: &'a str,
     from: Peer,
     path_and_query: &'a str,
     method: &'a Method,
@@ -323,30 +326,57 @@ impl Asked<'_> {
         Ok(self.state.logins.recall(key.hash(), self.now).await?)
     }
 
-    /// A person with a right: the login lives, its issuer is still trusted, its identity is fresh,
-    /// and the policy of now gives the right to that identity.
+    /// A person with a right: the login lives, its issuer and client are still configured, its
+    /// identity is fresh, and the policy of now gives the right to that identity.
     async fn holder(&self, right: Right) -> Result<Caller, Failure> {
         let login = self.login().await?;
-        let Some(issuer) = self.snapshot.issuer(login.identity.issuer.as_ref()) else {
-            return Err(Failure::from(crate::login::LoginError::Ended));
-        };
-        let fresh_until = login.identity_fresh_until(issuer.identity_max_age);
+        issue::still_configured(self.snapshot, &login)?;
+        let issuer = login.identity.issuer.as_ref();
+        let fresh_until = login.identity_fresh_until(self.snapshot.identity_max_age(issuer));
         if self.now >= fresh_until {
-            let stale = crate::issue::IssueError::Stale {
+            let stale = IssueError::Stale {
                 until: fresh_until.seconds(),
                 outage: false,
             };
             return Err(stale.into());
         }
         if !self.snapshot.policy.rights(&login.identity).contains(right) {
+            let reason =
+                format!("This needs the right `{right}`, which the policy does not give you.");
+            self.record_forbidden(&login, right, &reason).await?;
             return Err(Failure::new(
                 Kind::Forbidden,
-                format!("This needs the right `{right}`, which the policy does not give you."),
+                reason,
                 "Ask who runs the CA: [[rights]] of the policy gives it to groups.",
             )
-            .rule("rights"));
+            .rule(RIGHTS));
         }
         Ok(Caller::Actor(Actor::Login(login)))
+    }
+
+    /// A refusal is recorded before it is told.
+    async fn record_forbidden(
+        &self,
+        login: &LiveLogin,
+        right: Right,
+        reason: &str,
+    ) -> Result<(), Failure> {
+        let source = match self.from {
+            Peer::Tcp(address) => Some(address),
+            Peer::Socket { .. } => None,
+        };
+        let refused = Refused {
+            to: RefusedTo::Login(login),
+            rule: RIGHTS,
+            role: None,
+            reason,
+            asked: json!({ "right": right.to_string() }),
+            policy: Some(self.snapshot.policy.digest()),
+            request: self.request_id,
+            source,
+            now: self.now,
+        };
+        Ok(self.state.ledger.record_refused(refused).await?)
     }
 }
 
@@ -394,19 +424,27 @@ impl Call {
         }
     }
 
-    /// Records that a right was used, before it is.
+    /// Records that a right was used, before it is; of which class its record is.
     pub(crate) async fn record_admin(
         &self,
+        class: Class,
         action: &'static str,
         with: Value,
     ) -> Result<(), Failure> {
-        let actor = self.actor()?;
-        let (id, source) = (&self.request_id, self.source());
-        Ok(self
-            .state
-            .ledger
-            .record_admin(actor, action, with, id, source, self.now)
-            .await?)
+        let used = self.used(action, with)?;
+        Ok(self.state.ledger.record_admin(class, used).await?)
+    }
+
+    /// A right that the caller uses here.
+    pub(crate) fn used(&self, action: &'static str, with: Value) -> Result<RightUsed<'_>, Failure> {
+        Ok(RightUsed {
+            actor: self.actor()?,
+            action,
+            with,
+            request: &self.request_id,
+            source: self.source(),
+            now: self.now,
+        })
     }
 }
 
@@ -480,11 +518,11 @@ fn finish(answer: &mut Answer, request_id: &str, allow: Option<&'static str>) {
 
 /// 200 with JSON.
 pub(crate) fn ok(value: &impl Serialize) -> Result<Answer, Failure> {
-    json(StatusCode::OK, value)
+    with_status(StatusCode::OK, value)
 }
 
 /// JSON with another status.
-pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<Answer, Failure> {
+pub(crate) fn with_status(status: StatusCode, value: &impl Serialize) -> Result<Answer, Failure> {
     let body = serde_json::to_vec(value).map_err(Failure::internal)?;
     Response::builder()
         .status(status)
@@ -518,6 +556,9 @@ fn too_large(most: usize) -> Failure {
     };
     Failure::new(Kind::TooLarge, detail, "Send a smaller request.")
 }
+
+/// Names the refusal of a right.
+const RIGHTS: &str = "rights";
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ use jit_ssh_api::login::Login;
 use jit_ssh_api::role::RolesAnswer;
 
 use crate::certificate::{
-    AcceptedKey, CertificateError, CertificateToSign, KeyError, LoginFacts, UserCertificate,
+    CertificateError, CertificateToSign, KeyError, LoginFacts, UserCertificate,
 };
 use crate::http::proof::ProvenKey;
 use crate::identity::{IdentityError, Issuer, Reachability};
@@ -101,33 +101,51 @@ pub(crate) async fn issue(
     snapshot: &Snapshot,
     input: IssueInput,
 ) -> Result<CertificateAnswer, IssueError> {
-    let now = input.now;
     // 1. Possession. `input.key` signed this very request; nothing else makes a `ProvenKey`.
     one_way_in(&input.request)?;
     // 2. Who. A token opens a login or makes one fresh; without a token the key's login is meant.
     let login = match (&input.request.open, &input.request.refresh) {
         (Some(open), _) => user::open(state, snapshot, &input, open).await?,
         (None, Some(token)) => renew::with_token(state, snapshot, &input, token).await?,
-        (None, None) => state.logins.recall(input.key.hash(), now).await?,
+        (None, None) => state.logins.recall(input.key.hash(), input.now).await?,
     };
+    match within(state, snapshot, &input, &login).await {
+        // The token opened this login before, and a newer one came since. What is stored counts
+        // and never what the older token says; all steps ask again.
+        Err(IssueError::Ledger(LedgerError::LoginChanged)) if login.is_new() => {
+            let stored = user::stored(state, &input, &login).await?;
+            within(state, snapshot, &input, &stored).await
+        }
+        done => done,
+    }
+}
+
+/// The steps that every login goes through, each time.
+async fn within(
+    state: &State,
+    snapshot: &Snapshot,
+    input: &IssueInput,
+    login: &LiveLogin,
+) -> Result<CertificateAnswer, IssueError> {
+    let now = input.now;
     // 3. Still trusted. The issuer and the client may be gone since the login began.
-    still_configured(snapshot, &login)?;
+    still_configured(snapshot, login)?;
     // 4. Not too often.
-    not_too_often(state, snapshot, &login, now)?;
+    not_too_often(state, snapshot, login, now)?;
     // 5. Fresh enough to be decided on; an outage of the issuer may stretch that, by role.
-    let freshness = renew::freshness(snapshot, &login, now).await;
+    let freshness = renew::freshness(snapshot, login, now).await;
     // 6. The policy decides; the request can only narrow.
-    let ask = ask(&input);
-    let grant = decide(state, snapshot, &input, &login, &ask, freshness).await?;
+    let ask = ask(input);
+    let grant = decide(state, snapshot, input, login, &ask, freshness).await?;
     // 7. The certificate, without a signature.
-    let certificate = certificate(state, snapshot, &login, &grant, now)?;
+    let certificate = certificate(state, snapshot, login, &grant, now)?;
     // 8. The record: exactly these bytes, durable, in one transaction with the opening or the
     //    refresh of the login, and only if that login still lives there.
     //    If we die here, the record stands for a certificate that nobody got.
     let recorded = record(
         state,
-        &input,
-        &login,
+        input,
+        login,
         &grant,
         certificate,
         freshness.is_outage(),
@@ -141,7 +159,7 @@ pub(crate) async fn issue(
         tracing::warn!(login = %login.id, "issued on an old identity: its issuer cannot be reached");
     }
     // 10. The answer.
-    Ok(answer(snapshot, &input, &login, &grant, &issued))
+    Ok(answer(snapshot, input, login, &grant, &issued))
 }
 
 fn one_way_in(request: &CertificateRequest) -> Result<(), IssueError> {
@@ -158,9 +176,8 @@ fn one_way_in(request: &CertificateRequest) -> Result<(), IssueError> {
     Ok(())
 }
 
-fn still_configured(snapshot: &Snapshot, login: &LiveLogin) -> Result<(), IssueError> {
-    let issuer = snapshot.issuer(login.identity.issuer.as_ref());
-    if issuer.is_some_and(|issuer| issuer.client(&login.identity.client_id).is_some()) {
+pub(crate) fn still_configured(snapshot: &Snapshot, login: &LiveLogin) -> Result<(), IssueError> {
+    if snapshot.still_configured(&login.identity) {
         Ok(())
     } else {
         Err(IssueError::IssuerGone {
@@ -179,7 +196,10 @@ fn not_too_often(
     state
         .people
         .count(login.identity.person.clone(), limit, now)
-        .map_err(|wait| IssueError::TooMany { wait })
+        .map_err(|wait| {
+            state.ledger.count_refused_to(&login.identity.person, now);
+            IssueError::TooMany { wait }
+        })
 }
 
 fn ask(input: &IssueInput) -> Ask {
@@ -254,8 +274,9 @@ fn certificate(
     now: Timestamp,
 ) -> Result<CertificateToSign, IssueError> {
     // Judged again: the CA may have another profile than when the login began.
-    let key = AcceptedKey::new(&login.certified_key)
-        .and_then(|key| key.fits(snapshot.config.profile).map(|()| key))
+    login
+        .certified_key
+        .fits(snapshot.config.profile)
         .map_err(IssueError::NamedKey)?;
     let id = login.id.to_string();
     let name = user::name(login, grant);
@@ -263,7 +284,7 @@ fn certificate(
     let certificate = CertificateToSign::user(
         &UserCertificate {
             grant,
-            key: &key,
+            key: &login.certified_key,
             login: LoginFacts {
                 id: &id,
                 name: &name,
@@ -382,11 +403,8 @@ pub(crate) fn roles(
 
 /// A login as its owner sees it.
 pub(crate) fn told(snapshot: &Snapshot, login: &LiveLogin, username: Option<String>) -> Login {
-    let issuer = snapshot.issuer(login.identity.issuer.as_ref());
-    let max_age = issuer
-        .map(|issuer| issuer.identity_max_age)
-        .unwrap_or_default();
-    login.to_api(username, max_age)
+    let issuer = login.identity.issuer.as_ref();
+    login.to_api(username, snapshot.identity_max_age(issuer))
 }
 
 /// Whether the issuer of a login answers.

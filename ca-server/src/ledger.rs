@@ -12,13 +12,14 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
+use jit_ssh_api::admin::Name;
 use rand::rngs::StdRng;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::certificate::CertificateToSign;
 use crate::login::cache::LoginCache;
-use crate::login::{EndedBy, LiveLogin, LoginId};
+use crate::login::{Change, EndedBy, LiveLogin, LoginId};
 use crate::store::{DiskState, Store, StoreError, StoreOptions, guard, ledger as records};
 use crate::time::Timestamp;
 
@@ -31,7 +32,8 @@ use record::{Draft, Fact, Hash, Kind, LeafError, MAX_LEAF, Part, PartName};
 pub use refusals::{Refused, RefusedTo};
 
 use refusals::Refusals;
-use writer::{Class, Outcome, Who, Work, Write, Writer};
+pub(crate) use writer::Class;
+use writer::{Outcome, Who, Work, Write, Writer};
 
 /// Why something is not recorded, and so must not happen.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -150,6 +152,23 @@ pub enum Actor {
     Login(LiveLogin),
 }
 
+/// A right at the CA that somebody uses.
+#[derive(Clone, Debug)]
+pub(crate) struct RightUsed<'a> {
+    /// Who.
+    pub(crate) actor: &'a Actor,
+    /// For what.
+    pub(crate) action: &'static str,
+    /// With what, as they wrote it.
+    pub(crate) with: Value,
+    /// Request id.
+    pub(crate) request: &'a str,
+    /// Where the request came from.
+    pub(crate) source: Option<IpAddr>,
+    /// Now.
+    pub(crate) now: Timestamp,
+}
+
 /// The ledger of one CA.
 pub struct Ledger {
     store: Arc<Store>,
@@ -240,9 +259,12 @@ impl Ledger {
             login: login.clone(),
             username: None,
         };
-        self.write(now, Class::Issuing, who, Work::LoginOnly)
-            .await
-            .map(drop)
+        let class = match login.change {
+            // Only asks whether it lives: that needs no room.
+            Change::None => Class::Ending,
+            Change::Opens(_) | Change::Refreshes(_) => Class::Issuing,
+        };
+        self.write(now, class, who, Work::LoginOnly).await.map(drop)
     }
 
     /// A certificate was recorded and then not signed.
@@ -264,23 +286,39 @@ impl Ledger {
             .map(drop)
     }
 
-    /// Somebody used a right: what they did (`audit`, `policy-explain` …), with what.
-    pub async fn record_admin(
+    /// Somebody used a right: what they did (`audit`, `policy-explain` …), with what. A read is
+    /// counted where there is no room for its record: an auditor must be able to look on the worst
+    /// day.
+    pub(crate) async fn record_admin(
         &self,
-        actor: &Actor,
-        action: &'static str,
-        with: Value,
-        request: &str,
-        source: Option<IpAddr>,
-        now: Timestamp,
+        class: Class,
+        used: RightUsed<'_>,
     ) -> Result<(), LedgerError> {
-        let details = json!({ "source": source, "with": bounded(with) });
+        let now = used.now;
+        let (who, draft) = self.admin(&used)?;
+        let work = Work::Record(draft.finish()?);
+        match self.write(now, class, who, work).await {
+            Err(LedgerError::DiskFull) if class == Class::Ordinary => {
+                guard(&self.refusals).count_read(used.action, now);
+                match used.actor {
+                    Actor::Local { .. } => Ok(()),
+                    // Its login must live all the same.
+                    Actor::Login(login) => self.record_login(login, now).await,
+                }
+            }
+            written => written.map(drop),
+        }
+    }
+
+    /// The record of a right that was used, and whose it is.
+    fn admin(&self, used: &RightUsed<'_>) -> Result<(Who, Draft), LedgerError> {
+        let details = json!({ "source": used.source, "with": bounded(used.with.clone()) });
         let draft = self
-            .draft(Kind::Admin, now)
-            .fact("action", action)
-            .fact("request", request)
+            .draft(Kind::Admin, used.now)
+            .fact("action", used.action)
+            .fact("request", used.request)
             .part(self.part(PartName::Details, &details)?);
-        let (who, draft) = match actor {
+        Ok(match used.actor {
             Actor::Local { uid } => (Who::Nobody, draft.fact("by", format!("local:{uid}"))),
             Actor::Login(login) => (
                 Who::Login {
@@ -291,9 +329,7 @@ impl Ledger {
                     .fact("login", login.id.to_string())
                     .identity(login.commitment),
             ),
-        };
-        let work = Work::Record(draft.finish()?);
-        self.write(now, Class::Issuing, who, work).await.map(drop)
+        })
     }
 
     /// The policy that is in force now; recorded only where it differs from the last.
@@ -303,21 +339,14 @@ impl Ledger {
         text: &str,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
-        if self
-            .policy_in_force()
-            .await?
-            .is_some_and(|(last, _)| last == digest)
-        {
-            return Ok(());
-        }
         let entry = self
             .draft(Kind::Policy, now)
             .fact("policy", digest)
             .finish()?;
-        let work = Work::Policy {
+        let work = Work::InForce {
             entry,
-            digest: digest.to_owned(),
-            text: text.to_owned(),
+            says: ("policy", digest.to_owned()),
+            text: Some(text.to_owned()),
         };
         self.write(now, Class::Issuing, Who::Nobody, work)
             .await
@@ -337,15 +366,6 @@ impl Ledger {
         }
     }
 
-    /// The text of a policy that was once in force.
-    pub async fn policy_text(&self, digest: &str) -> Result<Option<String>, LedgerError> {
-        let digest = digest.to_owned();
-        Ok(self
-            .store
-            .read(move |connection| records::policy(connection, &digest))
-            .await?)
-    }
-
     /// The signed key set that is in force now; recorded only where it differs from the last.
     pub async fn record_key_set(
         &self,
@@ -354,15 +374,19 @@ impl Ledger {
         signed: &str,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
-        let sha256 = Hash::of(signed.as_bytes());
+        let sha256 = Hash::of(signed.as_bytes()).to_string();
         let entry = self
             .draft(Kind::KeySet, now)
             .fact("key_set_epoch", epoch)
             .fact("number", number)
-            .fact("sha256", sha256.to_string())
+            .fact("sha256", sha256.clone())
             .part(self.raw(PartName::Details, signed.as_bytes().to_vec()))
             .finish()?;
-        let work = Work::KeySet { entry, sha256 };
+        let work = Work::InForce {
+            entry,
+            says: ("sha256", sha256),
+            text: None,
+        };
         self.write(now, Class::Issuing, Who::Nobody, work)
             .await
             .map(drop)
@@ -370,28 +394,18 @@ impl Ledger {
 
     /// Lets somebody else of that issuer have an e-mail address or user name from now on: how an
     /// operator enrols a person anew whose old account at the issuer is gone (A22). False if nobody
-    /// had it.
-    pub async fn free_name(
+    /// had it: then there is no record either.
+    pub(crate) async fn free_name(
         &self,
-        issuer: &str,
-        kind: &'static str,
-        name: &str,
-        by: &str,
-        now: Timestamp,
+        used: RightUsed<'_>,
+        name: &Name,
     ) -> Result<bool, LedgerError> {
-        let details = json!({ "by": by, "issuer": issuer, "kind": kind, "name": name });
-        let entry = self
-            .draft(Kind::Admin, now)
-            .fact("action", "free-name")
-            .part(self.part(PartName::Details, &details)?)
-            .finish()?;
+        let (who, draft) = self.admin(&used)?;
         let work = Work::FreeName {
-            issuer: issuer.to_owned(),
-            kind,
-            name: name.to_owned(),
-            entry,
+            name: name.clone(),
+            entry: draft.finish()?,
         };
-        let outcome = self.write(now, Class::Ending, Who::Nobody, work).await?;
+        let outcome = self.write(used.now, Class::Issuing, who, work).await?;
         Ok(outcome.index.is_some())
     }
 

@@ -20,6 +20,7 @@ use jit_ssh_api::login::{Ended, Login};
 use sha2::{Digest as _, Sha256};
 use ssh_key::PublicKey;
 
+use crate::certificate::AcceptedKey;
 use crate::identity::{IdentityFacts, VerifiedIdentity, VerifiedToken};
 use crate::ledger::record::{Draft, Entry, Hash, Kind, PartName};
 use crate::ledger::{Ledger, LedgerError};
@@ -127,8 +128,9 @@ pub struct LoginState {
     pub identity: VerifiedIdentity,
     /// The key that signs proofs.
     pub login_key: PublicKey,
-    /// The key that is certified; the login key, or one that the person named.
-    pub certified_key: PublicKey,
+    /// The key that is certified; the login key, or one that the person named. Judged once, when
+    /// the login was opened or read back.
+    pub certified_key: AcceptedKey,
     /// When the person signed in, by the token.
     pub started: Timestamp,
     /// When it is over at the latest.
@@ -217,7 +219,7 @@ pub struct OpenLogin<'a> {
     /// Signs the proofs; has proved itself.
     pub login_key: PublicKey,
     /// The key to certify, which has proved itself.
-    pub certified_key: PublicKey,
+    pub certified_key: AcceptedKey,
     /// Longest life of a login, from the issuer's or the CA's configuration.
     pub longest: Duration,
     /// Where it came from.
@@ -306,7 +308,10 @@ impl Logins {
             });
         }
         let details = Opened {
-            certified_key: certified_key.to_openssh().map_err(unwritable)?,
+            certified_key: certified_key
+                .public_key()
+                .to_openssh()
+                .map_err(unwritable)?,
             login_key: login_key.to_openssh().map_err(unwritable)?,
             nonce: token.nonce.clone(),
             source,
@@ -461,9 +466,11 @@ impl Logins {
                     .map(|user| logins::people_named(connection, user))
                     .transpose()?;
                 let live_at = (!query.all).then_some(now);
-                let rows = logins::list(connection, live_at, people.as_deref(), LISTED)?;
+                let rows = logins::list(connection, live_at, people.as_deref(), LISTED + 1)?;
+                // One more than is shown tells whether there are more.
+                let more = rows.len() > LISTED;
                 let mut found = Vec::with_capacity(rows.len());
-                for row in rows {
+                for row in rows.into_iter().take(LISTED) {
                     // Of an earlier epoch, or erased: nothing to show.
                     let Some(state) = read_any(connection, &row)? else {
                         continue;
@@ -473,10 +480,13 @@ impl Logins {
                     login.ended = row.ended.map(Timestamp::seconds);
                     found.push(login);
                 }
-                Ok(found)
+                Ok(LoginList {
+                    logins: found,
+                    more,
+                })
             })
             .await?;
-        Ok(LoginList { logins })
+        Ok(logins)
     }
 }
 

@@ -310,7 +310,7 @@ fn trust(key_set: &Loaded) -> Trust {
     }
 }
 
-/// Summaries of what is only counted.
+/// Summaries of what is only counted; and a look whether a ledger that could not write can again.
 async fn tick(state: Arc<State>, mut stop: connections::Stop) {
     loop {
         tokio::select! {
@@ -318,7 +318,8 @@ async fn tick(state: Arc<State>, mut stop: connections::Stop) {
             _ = stop.changed() => return,
         }
         if let Err(error) = state.ledger.tick(state.now()).await {
-            tracing::error!(%error, "the summary of refusals is not written");
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "the ledger does not write");
         }
     }
 }

@@ -15,7 +15,6 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
@@ -33,11 +32,9 @@ pub(crate) mod migrate;
 pub struct StoreOptions {
     /// The database file; made when it is not there.
     pub path: PathBuf,
-    /// Free bytes below which only certificates, ends and keys are still recorded; below a quarter
-    /// of it nothing is issued.
+    /// Free bytes below which refusals and reads are only counted; below a quarter of it nothing is
+    /// issued, and logins can still be ended.
     pub reserve: u64,
-    /// Who says how much is free.
-    pub space: Space,
 }
 
 impl StoreOptions {
@@ -46,18 +43,8 @@ impl StoreOptions {
         StoreOptions {
             path: path.into(),
             reserve: 64 << 20,
-            space: Space::Disk,
         }
     }
-}
-
-/// Who says how many bytes are free.
-#[derive(Clone, Debug)]
-pub enum Space {
-    /// The file system of the store.
-    Disk,
-    /// A test's hand.
-    Manual(Arc<AtomicU64>),
 }
 
 /// How full the disk is.
@@ -65,9 +52,9 @@ pub enum Space {
 pub enum DiskState {
     /// More than the reserve is free.
     Ample,
-    /// The reserve is being used: certificates, ends and keys only.
+    /// The reserve is being used: refusals and reads are only counted.
     Reserve,
-    /// Nothing is issued.
+    /// Nothing is issued; what ends something is still recorded.
     Full,
 }
 
@@ -159,6 +146,9 @@ pub struct Store {
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
     reading: Semaphore,
+    /// What a test pretends to be free.
+    #[cfg(test)]
+    pretended: Mutex<Option<u64>>,
     /// Held while the store is open; released by the system when the process dies.
     _lock: File,
 }
@@ -184,6 +174,8 @@ impl Store {
             writer: Mutex::new(Some(connection)),
             readers: Mutex::new(Vec::new()),
             reading: Semaphore::new(READERS),
+            #[cfg(test)]
+            pretended: Mutex::default(),
             _lock: lock,
         })
     }
@@ -205,10 +197,7 @@ impl Store {
 
     /// How full the disk is.
     pub fn disk(&self) -> DiskState {
-        let free = match &self.options.space {
-            Space::Manual(free) => free.load(Ordering::SeqCst),
-            Space::Disk => free_bytes(&self.options.path),
-        };
+        let free = self.free();
         if free >= self.options.reserve {
             DiskState::Ample
         } else if free >= self.options.reserve / 4 {
@@ -216,6 +205,22 @@ impl Store {
         } else {
             DiskState::Full
         }
+    }
+
+    #[cfg(not(test))]
+    fn free(&self) -> u64 {
+        free_bytes(&self.options.path)
+    }
+
+    #[cfg(test)]
+    fn free(&self) -> u64 {
+        guard(&self.pretended).unwrap_or_else(|| free_bytes(&self.options.path))
+    }
+
+    /// From now on so many bytes are free.
+    #[cfg(test)]
+    pub(crate) fn pretend_free(&self, bytes: u64) {
+        *guard(&self.pretended) = Some(bytes);
     }
 
     /// The one writing connection, once.

@@ -1,6 +1,8 @@
 //! The only caller of the system clock. `now` is an argument everywhere else.
 
+#[cfg(test)]
 use std::sync::Arc;
+#[cfg(test)]
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -68,16 +70,19 @@ pub enum Clock {
     /// The system's clock.
     System,
     /// Stands still until a test moves it.
+    #[cfg(test)]
     Manual(Arc<AtomicU64>),
 }
 
 impl Clock {
     /// A clock that a test moves.
+    #[cfg(test)]
     pub fn manual(start: Timestamp) -> Self {
         Clock::Manual(Arc::new(AtomicU64::new(start.millis())))
     }
 
     /// Moves a manual clock; a system clock goes its own way.
+    #[cfg(test)]
     pub fn advance(&self, duration: Duration) {
         if let Clock::Manual(now) = self {
             now.fetch_add(millis(duration), Ordering::SeqCst);
@@ -87,6 +92,7 @@ impl Clock {
     /// The moment.
     pub fn now(&self) -> Timestamp {
         match self {
+            #[cfg(test)]
             Clock::Manual(now) => Timestamp(now.load(Ordering::SeqCst)),
             Clock::System => {
                 #[expect(

@@ -67,6 +67,9 @@ _jit__ssh__ca() {
             jit__ssh__ca__subcmd__login,end)
                 cmd="jit__ssh__ca__subcmd__login__subcmd__end"
                 ;;
+            jit__ssh__ca__subcmd__login,free-name)
+                cmd="jit__ssh__ca__subcmd__login__subcmd__free__subcmd__name"
+                ;;
             jit__ssh__ca__subcmd__login,list)
                 cmd="jit__ssh__ca__subcmd__login__subcmd__list"
                 ;;
@@ -383,7 +386,7 @@ _jit__ssh__ca() {
             return 0
             ;;
         jit__subcmd__ssh__subcmd__ca__subcmd__login)
-            opts="-h -V --data --json --help --version list end"
+            opts="-h -V --data --json --help --version list end free-name"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -408,6 +411,40 @@ _jit__ssh__ca() {
             fi
             case "${prev}" in
                 --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__login__subcmd__free__subcmd__name)
+            opts="-h -V --issuer --email --username --ca --data --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --email)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --username)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

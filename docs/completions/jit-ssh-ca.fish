@@ -141,12 +141,13 @@ complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from show" -l json -d 'Print one line of JSON instead of text, failures too'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand policy; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end" -l json -d 'Print one line of JSON instead of text, failures too'
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end" -s h -l help -d 'Print help'
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end" -s V -l version -d 'Print version'
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end" -f -a "list" -d 'List who is signed in'
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end" -f -a "end" -d 'End a login for good: its key gets no certificate any more'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end free-name" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end free-name" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end free-name" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end free-name" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end free-name" -f -a "list" -d 'List who is signed in'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end free-name" -f -a "end" -d 'End a login for good: its key gets no certificate any more'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end free-name" -f -a "free-name" -d 'Free an e-mail address or username: the next account that comes with it has it'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from list" -l user -d 'Only this person: e-mail address, subject or username' -r
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from list" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
@@ -160,12 +161,21 @@ complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from end" -l json -d 'Print one line of JSON instead of text, failures too'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from end" -s h -l help -d 'Print help'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from end" -s V -l version -d 'Print version'
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end" -l json -d 'Print one line of JSON instead of text, failures too'
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end" -s h -l help -d 'Print help'
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end" -s V -l version -d 'Print version'
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end" -f -a "list" -d 'List who is signed in'
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end" -f -a "end" -d 'End a login for good: its key gets no certificate any more'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from free-name" -l issuer -d 'The provider\'s issuer identifier' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from free-name" -l email -d 'The e-mail address to free' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from free-name" -l username -d 'The username to free' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from free-name" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from free-name" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from free-name" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from free-name" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from free-name" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end free-name" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end free-name" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end free-name" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end free-name" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end free-name" -f -a "list" -d 'List who is signed in'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end free-name" -f -a "end" -d 'End a login for good: its key gets no certificate any more'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end free-name" -f -a "free-name" -d 'Free an e-mail address or username: the next account that comes with it has it'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from list" -l user -d 'Only this person: e-mail address, subject or username' -r
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from list" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
@@ -179,6 +189,14 @@ complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from end" -l json -d 'Print one line of JSON instead of text, failures too'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from end" -s h -l help -d 'Print help'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from end" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -l issuer -d 'The provider\'s issuer identifier' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -l email -d 'The e-mail address to free' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -l username -d 'The username to free' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -s V -l version -d 'Print version'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -s h -l help -d 'Print help'

@@ -115,6 +115,49 @@ fn a_stale_identity_is_refused_until_a_refreshed_token_comes() {
 }
 
 #[test]
+fn groups_lost_at_a_refresh_do_not_come_back_with_the_token_that_opened_the_login() {
+    let mut lab = Lab::start();
+    let (alice, carol) = (lab.login("alice"), lab.login("carol"));
+    lab.idp.change("alice", |alice| alice.groups.clear());
+    let newer = |person| refreshed(&lab, person).claim("iat", clock::now() + 1);
+    ask_with(&lab, &alice, &newer("alice")).refused(Kind::Refused);
+    ask_with(&lab, &carol, &newer("carol")).certificate();
+    for restarted in [false, true] {
+        if restarted {
+            lab.ca.stop();
+            lab.ca.serve();
+        }
+        let wire = lab.wire();
+        let again = |it: &Opened| wire.open_with(&it.key, &it.salt, &it.id_token);
+        again(&alice).refused(Kind::Refused);
+        wire.ask(&alice.key, &json!({})).refused(Kind::Refused);
+        // The login is found again, as it is now.
+        again(&carol).certificate();
+    }
+    assert_eq!(lab.ca.records_of("login-opened").len(), 2);
+}
+
+#[test]
+fn groups_lost_at_a_refresh_stay_lost_while_the_disk_is_nearly_full() {
+    let mut lab = Lab::builder().prepare();
+    let disk = rustix::fs::statvfs(lab.dir.path()).unwrap();
+    let reserve = disk.f_bavail.saturating_mul(disk.f_frsize) / 1024 * 2;
+    lab.ca
+        .change(|plan| plan.sections = format!("[disk]\nreserve = \"{reserve}KiB\""));
+    lab.ca.serve();
+    let ready = lab.wire().plain("GET", "/readyz", b"");
+    assert!(ready.body.contains("below the reserve"), "{ready:?}");
+    let alice = lab.login("alice");
+    lab.idp.change("alice", |alice| alice.groups.clear());
+    let newer = refreshed(&lab, "alice").claim("iat", clock::now() + 1);
+    ask_with(&lab, &alice, &newer).refused(Kind::Refused);
+    let alone = lab.wire().ask(&alice.key, &json!({}));
+    alone.refused(Kind::Refused);
+    assert_eq!(lab.ca.records_of("login-refreshed").len(), 1);
+    assert!(lab.ca.records_of("refused").is_empty(), "only counted");
+}
+
+#[test]
 fn the_client_refreshes_by_itself_and_groups_are_read_afresh() {
     let lab = Lab::builder()
         .issuer("identity_max_age = \"1s\"")

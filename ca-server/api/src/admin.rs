@@ -87,6 +87,42 @@ pub struct LoginQuery {
 pub struct LoginList {
     /// At most 1000.
     pub logins: Vec<Login>,
+    /// There are older ones.
+    #[serde(default)]
+    pub more: bool,
+}
+
+/// Query and answer of `DELETE /v1/admin/names`: a name that another person of that issuer may come
+/// with from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Name {
+    /// Issuer identifier, byte for byte.
+    pub issuer: String,
+    /// What kind of name.
+    pub kind: NameKind,
+    /// The name.
+    pub name: String,
+}
+
+/// The names that one person of an issuer alone may come with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NameKind {
+    /// A verified e-mail address.
+    Email,
+    /// A Unix account name that the policy derives.
+    Username,
+}
+
+impl NameKind {
+    /// As it stands in queries.
+    pub fn name(self) -> &'static str {
+        match self {
+            NameKind::Email => "email",
+            NameKind::Username => "username",
+        }
+    }
 }
 
 /// The policy that is in force.

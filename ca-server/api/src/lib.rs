@@ -12,6 +12,7 @@
 //! | `GET /v1/admin/audit` | [`admin::AuditQuery`] | [`admin::AuditPage`] |
 //! | `GET /v1/admin/logins` | [`admin::LoginQuery`] | [`admin::LoginList`] |
 //! | `DELETE /v1/admin/logins/{id}` | – | [`login::Ended`] |
+//! | `DELETE /v1/admin/names` | [`admin::Name`] | [`admin::Name`] |
 //! | `GET /v1/admin/policy` | – | [`admin::PolicyText`] |
 //! | `POST /v1/admin/policy/explain` | [`admin::ExplainRequest`] | [`admin::Explanation`] |
 //! | `GET /v1/admin/keys` | – | [`key_set::SignedKeySet`] |

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 /// A login as its owner and as an auditor see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
-    /// Random identifier, lower-case base32.
+    /// Identifier, 26 letters and digits of lower-case base32; derived from the token that opened
+    /// the login.
     pub id: String,
     /// Issuer identifier.
     pub issuer: String,

@@ -57,19 +57,7 @@ impl Request {
 
     /// `GET path?query`: the fields of `query` that are not null.
     pub fn get_with(path: &str, query: &impl Serialize) -> Self {
-        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
-        if let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(query) {
-            for (name, value) in fields {
-                match value {
-                    serde_json::Value::Null => {}
-                    serde_json::Value::String(text) => drop(pairs.append_pair(&name, &text)),
-                    other => drop(pairs.append_pair(&name, &other.to_string())),
-                }
-            }
-        }
-        let query = pairs.finish();
-        let separator = if query.is_empty() { "" } else { "?" };
-        Request::get(&format!("{path}{separator}{query}"))
+        Request::get(&with_query(path, query))
     }
 
     /// `POST path` with a JSON body.
@@ -92,6 +80,27 @@ impl Request {
             body: None,
         }
     }
+
+    /// `DELETE path?query`: the fields of `query` that are not null.
+    pub fn delete_with(path: &str, query: &impl Serialize) -> Self {
+        Request::delete(&with_query(path, query))
+    }
+}
+
+fn with_query(path: &str, query: &impl Serialize) -> String {
+    let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+    if let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(query) {
+        for (name, value) in fields {
+            match value {
+                serde_json::Value::Null => {}
+                serde_json::Value::String(text) => drop(pairs.append_pair(&name, &text)),
+                other => drop(pairs.append_pair(&name, &other.to_string())),
+            }
+        }
+    }
+    let query = pairs.finish();
+    let separator = if query.is_empty() { "" } else { "?" };
+    format!("{path}{separator}{query}")
 }
 
 /// A way to the CA: over HTTP as a person, or over its Unix socket as the owner of its data.

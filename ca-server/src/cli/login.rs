@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use jit_ssh_api::admin::{LoginList, LoginQuery};
+use jit_ssh_api::admin::{LoginList, LoginQuery, Name, NameKind};
 use jit_ssh_api::login::{Ended, Login as Entry};
 use jit_ssh_connect::Request;
 use jit_ssh_terminal::{Failure, Table, Terminal, utc};
@@ -17,6 +17,8 @@ pub(super) enum Login {
     List(List),
     /// End a login for good: its key gets no certificate any more
     End(End),
+    /// Free an e-mail address or username: the next account that comes with it has it
+    FreeName(FreeName),
 }
 
 /// `login list`.
@@ -36,7 +38,7 @@ pub(super) struct List {
 /// `login end`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  jit-ssh-ca login end k3v5q2xw7a\n  jit-ssh-ca login end --user alice@example.com"
+    after_help = "Examples:\n  jit-ssh-ca login end hm3vq5k2xw7aobc4tz6jrd2yne\n  jit-ssh-ca login end --user alice@example.com"
 )]
 pub(super) struct End {
     /// Identifier of a login, from `login list`
@@ -53,11 +55,42 @@ pub(super) struct End {
     access: Access,
 }
 
+/// `login free-name`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Who first signs in with an e-mail address or username keeps it: another account of the same provider
+is refused. Where a person's account was made anew, end the old one's logins and free the name.
+
+Example:
+  jit-ssh-ca login free-name --issuer https://idp.example.com --email alice@example.com")]
+pub(super) struct FreeName {
+    /// The provider's issuer identifier
+    #[arg(long, value_name = "URL")]
+    issuer: String,
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// One name.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The e-mail address to free
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    /// The username to free
+    #[arg(long, value_name = "NAME")]
+    username: Option<String>,
+}
+
 impl Login {
     pub(super) fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
         match self {
             Login::List(list) => list.run(data, terminal),
             Login::End(end) => end.run(data, terminal),
+            Login::FreeName(name) => name.run(data, terminal),
         }
     }
 }
@@ -70,7 +103,11 @@ impl List {
         };
         let mut caller = self.access.open(data)?;
         let list: LoginList = caller.call(&Request::get_with(LOGINS, &query), terminal)?;
-        terminal.answer(&list, |list| table(&list.logins))
+        terminal.answer(&list, |list| table(&list.logins))?;
+        if list.more {
+            terminal.warn("There are older logins than these: ask for one person with --user.");
+        }
+        Ok(())
     }
 }
 
@@ -84,6 +121,11 @@ impl End {
                 user: Some(user.clone()),
             };
             let list: LoginList = caller.call(&Request::get_with(LOGINS, &query), terminal)?;
+            if list.more {
+                terminal.warn(format_args!(
+                    "{user} has more live logins than one answer holds: run this again."
+                ));
+            }
             ids = list.logins.into_iter().map(|login| login.id).collect();
             if ids.is_empty() {
                 return Err(Failure::failed(format_args!("{user} has no live login."))
@@ -108,6 +150,30 @@ impl End {
             })?;
         }
         Ok(())
+    }
+}
+
+impl FreeName {
+    fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
+        let (kind, name) = match (self.which.email, self.which.username) {
+            (Some(email), _) => (NameKind::Email, email),
+            (None, name) => (NameKind::Username, name.unwrap_or_default()),
+        };
+        let name = Name {
+            issuer: self.issuer,
+            kind,
+            name,
+        };
+        let mut caller = self.access.open(data)?;
+        let freed: Name = caller.call(&Request::delete_with(NAMES, &name), terminal)?;
+        terminal.answer(&freed, |freed| {
+            format!(
+                "The {} {} is free: the next account of {} that comes with it has it.",
+                freed.kind.name(),
+                freed.name,
+                freed.issuer
+            )
+        })
     }
 }
 
@@ -136,3 +202,4 @@ fn table(logins: &[Entry]) -> String {
 }
 
 const LOGINS: &str = "/v1/admin/logins";
+const NAMES: &str = "/v1/admin/names";

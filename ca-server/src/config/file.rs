@@ -147,7 +147,8 @@ section! {
 section! {
     /// The disk under the data folder.
     struct Disk, "disk" {
-        /// Below this much free space nothing but certificates and the ends of logins is recorded;
+        /// Below this much free space refusals and reads by admins are counted instead of
+        /// recorded; below a quarter of it nothing is issued, and only ends of logins are recorded.
         /// `/readyz` says so.
         reserve: Size = Size::mib(64), Restart;
     }

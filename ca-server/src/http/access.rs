@@ -76,6 +76,8 @@ routes! {
     Logins = GET "/v1/admin/logins", Who::Right(Right::Logins);
     /// Ends somebody's login.
     EndLogin = DELETE "/v1/admin/logins/{id}", Who::Right(Right::Logins);
+    /// Lets somebody else have an e-mail address or user name.
+    FreeName = DELETE "/v1/admin/names", Who::Right(Right::Logins);
     /// The policy in force.
     Policy = GET "/v1/admin/policy", Who::Right(Right::Policy);
     /// What it says of a person.

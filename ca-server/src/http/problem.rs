@@ -260,7 +260,7 @@ impl From<LedgerError> for Failure {
             LedgerError::NameTaken { kind, name } => Failure::new(
                 Kind::TokenRefused,
                 format!("The {kind} {name:?} belongs to another person of this issuer."),
-                "Tell the people who run the CA: they can free the name.",
+                "Tell the people who run the CA: `jit-ssh-ca login free-name` frees it.",
             ),
             LedgerError::Overloaded => {
                 Failure::unavailable("The CA has too much to write at the moment.", cause)

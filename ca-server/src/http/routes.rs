@@ -30,6 +30,7 @@ pub(super) async fn call(route: Route, call: Call) -> Result<Answer, Failure> {
         Route::Audit => audit::get(&call).await,
         Route::Logins => logins::list(&call).await,
         Route::EndLogin => logins::end(&call).await,
+        Route::FreeName => logins::free_name(&call).await,
         Route::Policy => policy::get(&call).await,
         Route::Explain => policy::explain(&call).await,
         Route::Keys => keys::get(&call).await,

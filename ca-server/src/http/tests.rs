@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use jit_ssh_api::admin::AuditPage;
 use jit_ssh_api::binding::{self, Salt};
 use jit_ssh_api::issue::CertificateAnswer;
 use jit_ssh_api::problem::{Kind, Problem};
@@ -12,6 +13,7 @@ use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PrivateKey, Signature, SshSig};
 use super::Body;
 use super::access::{Route, Who};
 use super::address::Peer;
+use crate::ledger::LedgerError;
 use crate::server::testing::{
     CONFIG, POLICY, Person, Proof, TestCa, ca, fips_ca, peer, put, request,
 };
@@ -529,6 +531,154 @@ async fn an_admin_ends_a_login_and_is_recorded() {
 }
 
 #[tokio::test]
+async fn on_a_full_disk_an_admin_still_looks_and_still_ends_logins() {
+    let ca = ca().await;
+    let (alice, sec) = (
+        Person::new("alice", &["Ops"]),
+        Person::new("sec", &["Security"]),
+    );
+    ca.sign_in(&alice).await;
+    ca.sign_in(&sec).await;
+    ca.state().ledger.store().pretend_free(0);
+    assert!(!ca.state().readiness().ready);
+    let got = ca.ask(&alice, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.refusal(), "unavailable");
+    for path in [
+        "/v1/admin/audit",
+        "/v1/admin/policy",
+        "/v1/admin/keys",
+        "/v1/admin/logins?user=alice",
+    ] {
+        let got = ca.ask(&sec, "GET", path, "").await;
+        assert_eq!(got.status(), 200, "{path}: {got:?}");
+    }
+    let login: jit_ssh_api::login::Login =
+        ca.ask(&alice, "GET", "/v1/logins/self", "").await.json();
+    let path = format!("/v1/admin/logins/{}", login.id);
+    let got = ca.ask(&sec, "DELETE", &path, "").await;
+    assert_eq!(got.status(), 200, "{got:?}");
+    let got = ca.ask(&alice, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.refusal(), "login-ended");
+
+    ca.state().ledger.flush(ca.clock.now()).await.unwrap_err();
+    ca.state().ledger.store().pretend_free(1 << 40);
+    ca.state().ledger.flush(ca.clock.now()).await.unwrap();
+    let audit = |kind: &str| format!("/v1/admin/audit?kind={kind}");
+    let page: AuditPage = ca.ask(&sec, "GET", &audit("admin"), "").await.json();
+    let actions: Vec<_> = page
+        .records
+        .iter()
+        .map(|record| record.fields["action"].clone())
+        .collect();
+    assert_eq!(actions, ["audit", "login-end"], "who ended it is recorded");
+    let page: AuditPage = ca
+        .ask(&sec, "GET", &audit("refused-summary"), "")
+        .await
+        .json();
+    assert_eq!(page.records[0].fields["reads"], 4, "who looked is counted");
+}
+
+#[tokio::test]
+async fn whoever_tries_what_they_have_no_right_to_is_in_the_audit_and_cannot_fill_it() {
+    let ca = ca().await;
+    let (alice, sec) = (
+        Person::new("alice", &["Ops"]),
+        Person::new("sec", &["Security"]),
+    );
+    ca.sign_in(&alice).await;
+    ca.sign_in(&sec).await;
+    for _ in 0..20 {
+        let got = ca.ask(&alice, "GET", "/v1/admin/audit", "").await;
+        assert_eq!(got.refusal(), "forbidden");
+    }
+    let refused = "/v1/admin/audit?kind=refused";
+    let page: AuditPage = ca.ask(&sec, "GET", refused, "").await.json();
+    assert_eq!(page.records.len(), 5, "the rest is only counted");
+    let record = &page.records[0];
+    assert_eq!(record.fields["rule"], "rights");
+    assert_eq!(record.parts["details"]["asked"]["right"], "audit");
+    assert_eq!(record.parts["identity"]["subject"], "alice");
+}
+
+#[tokio::test]
+async fn a_live_login_with_a_token_that_is_not_its_own_is_in_the_audit() {
+    let ca = ca().await;
+    let (alice, sec) = (
+        Person::new("alice", &["Ops"]),
+        Person::new("sec", &["Security"]),
+    );
+    ca.sign_in(&alice).await;
+    ca.sign_in(&sec).await;
+    let forged = r#"{"refresh":{"id_token":"e30.e30.e30"}}"#;
+    for _ in 0..20 {
+        let got = ca.ask(&alice, "POST", "/v1/certificates", forged).await;
+        assert_eq!(got.refusal(), "token-refused");
+    }
+    let refused = "/v1/admin/audit?kind=refused";
+    let page: AuditPage = ca.ask(&sec, "GET", refused, "").await.json();
+    assert_eq!(page.records.len(), 5, "the rest is only counted");
+    assert_eq!(page.records[0].fields["rule"], "token-refused");
+    assert_eq!(page.records[0].parts["identity"]["subject"], "alice");
+}
+
+#[tokio::test]
+async fn a_name_is_freed_by_those_with_the_right_and_then_serves_its_new_owner_alone() {
+    let ca = ca().await;
+    let (mut old, mut new) = (Person::new("sub1", &["Ops"]), Person::new("sub2", &["Ops"]));
+    (old.email, new.email) = (Some("alice@example.com"), Some("alice@example.com"));
+    let sec = Person::new("sec", &["Security"]);
+    ca.sign_in(&old).await;
+    ca.sign_in(&sec).await;
+    let refused = ca.try_sign_in(&new).await.unwrap_err();
+    assert!(
+        matches!(refused, LedgerError::NameTaken { kind: "email", .. }),
+        "{refused}"
+    );
+
+    let path =
+        "/v1/admin/names?issuer=https%3A%2F%2Fidp.example.com&kind=email&name=alice%40EXAMPLE.com";
+    for mallory in [&old, &new] {
+        let got = ca.ask(mallory, "DELETE", path, "").await;
+        assert!(matches!(got.status(), 401 | 403), "{got:?}");
+    }
+    for wrong in [
+        "/v1/admin/names",
+        "/v1/admin/names?kind=email&name=alice%40example.com",
+        "/v1/admin/names?issuer=x&kind=subject&name=sub1",
+        "/v1/admin/names?issuer=x&kind=email&name=x&more=1",
+    ] {
+        let got = ca.ask(&sec, "DELETE", wrong, "").await;
+        assert_eq!(got.refusal(), "bad-request", "{wrong}");
+    }
+    ca.try_sign_in(&new).await.unwrap_err();
+
+    assert_eq!(ca.ask(&sec, "DELETE", path, "").await.status(), 200);
+    assert_eq!(
+        ca.ask(&sec, "DELETE", path, "").await.refusal(),
+        "not-found"
+    );
+    ca.sign_in(&new).await;
+    let got = ca.ask(&new, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.status(), 200, "{got:?}");
+    // The old account's login lives, and the name is no longer its own.
+    let got = ca.ask(&old, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.refusal(), "token-refused");
+    let audit = "/v1/admin/audit?kind=admin";
+    let page: AuditPage = ca.ask(&sec, "GET", audit, "").await.json();
+    let freed: Vec<_> = page
+        .records
+        .iter()
+        .filter(|record| record.fields["action"] == "name-free")
+        .collect();
+    assert_eq!(freed.len(), 1);
+    assert_eq!(freed[0].parts["identity"]["subject"], "sec");
+    assert_eq!(
+        freed[0].parts["details"]["with"]["name"],
+        "alice@example.com"
+    );
+}
+
+#[tokio::test]
 async fn queries_are_as_strict_as_bodies() {
     let ca = ca().await;
     for query in [
@@ -619,6 +769,15 @@ async fn one_person_cannot_keep_the_signer_busy() {
             .refusal(),
         "too-many"
     );
+    let ledger = &ca.state().ledger;
+    ledger.flush(ca.clock.now()).await.unwrap();
+    let summary = request("GET", "/v1/admin/audit?kind=refused-summary", "");
+    let socket = Peer::Socket { uid: 0 };
+    let got = ca
+        .send(socket, summary.body(Body::default()).unwrap())
+        .await;
+    let page: AuditPage = got.json();
+    assert_eq!(page.records[0].fields["people"], 1, "and it is counted");
 }
 
 #[tokio::test]

@@ -4,10 +4,13 @@
 use std::time::Duration;
 
 use jit_ssh_api::issue::RefreshedToken;
+use jit_ssh_api::problem::Kind;
+use serde_json::Value;
 
-use crate::identity::Refresh;
+use crate::identity::{IdentityError, Refresh};
 use crate::issue::{IssueError, IssueInput, is_unreachable};
-use crate::login::LiveLogin;
+use crate::ledger::{Refused, RefusedTo};
+use crate::login::{LiveLogin, LoginError};
 use crate::server::state::{Snapshot, State};
 use crate::time::Timestamp;
 
@@ -30,13 +33,48 @@ pub(super) async fn with_token(
         last_issued_at: login.last_issued_at(),
         last_token_id: &login.last_token_id,
     };
-    let token = snapshot
-        .identities
-        .verify_refresh(refresh, input.now)
-        .await?;
-    Ok(state
-        .logins
-        .refresh(&login, token, &input.request_id, input.now)?)
+    let verified = snapshot.identities.verify_refresh(refresh, input.now).await;
+    let refreshed = match verified {
+        Ok(token) => {
+            let request = &input.request_id;
+            let refreshed = state.logins.refresh(&login, token, request, input.now);
+            refreshed.map_err(IssueError::from)
+        }
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = &refreshed {
+        record_refused(state, input, &login, error).await?;
+    }
+    refreshed
+}
+
+/// Somebody with a live login sent a token that does not go with it: an auditor wants to know. The
+/// caller is known by the login's key; of the token nothing is kept.
+async fn record_refused(
+    state: &State,
+    input: &IssueInput,
+    login: &LiveLogin,
+    error: &IssueError,
+) -> Result<(), IssueError> {
+    match error {
+        // Nobody refused anything.
+        IssueError::Identity(IdentityError::Unavailable { .. }) => return Ok(()),
+        IssueError::Identity(_) | IssueError::Login(LoginError::NotNewer) => {}
+        _ => return Ok(()),
+    }
+    let reason = error.to_string();
+    let refused = Refused {
+        to: RefusedTo::Login(login),
+        rule: Kind::TokenRefused.name(),
+        role: None,
+        reason: &reason,
+        asked: Value::Null,
+        policy: None,
+        request: &input.request_id,
+        source: input.source,
+        now: input.now,
+    };
+    Ok(state.ledger.record_refused(refused).await?)
 }
 
 /// How fresh what we know of a person is.
@@ -58,11 +96,8 @@ pub(crate) enum Freshness {
 
 /// Looks at the age of an identity; asks the issuer only when it is too old.
 pub(crate) async fn freshness(snapshot: &Snapshot, login: &LiveLogin, now: Timestamp) -> Freshness {
-    let issuer = snapshot.issuer(login.identity.issuer.as_ref());
-    let max_age = issuer
-        .map(|issuer| issuer.identity_max_age)
-        .unwrap_or_default();
-    let since = login.identity_fresh_until(max_age);
+    let issuer = login.identity.issuer.as_ref();
+    let since = login.identity_fresh_until(snapshot.identity_max_age(issuer));
     if now < since {
         Freshness::Fresh
     } else if is_unreachable(snapshot, login, now).await {

@@ -9,6 +9,7 @@ use ssh_key::SshSig;
 use crate::certificate::AcceptedKey;
 use crate::identity::Opening;
 use crate::issue::{IssueError, IssueInput};
+use crate::ledger::LedgerError;
 use crate::login::{LiveLogin, OpenLogin};
 use crate::policy::Grant;
 use crate::server::state::{Snapshot, State};
@@ -45,12 +46,26 @@ pub(super) async fn open(
     let open = OpenLogin {
         token,
         login_key: login_key.public_key().clone(),
-        certified_key: named.as_ref().unwrap_or(login_key).public_key().clone(),
+        certified_key: named.as_ref().unwrap_or(login_key).clone(),
         longest,
         source: input.source,
         request: &input.request_id,
     };
     Ok(state.logins.open(open, input.now)?)
+}
+
+/// The login that a token opened before, as it is now.
+pub(super) async fn stored(
+    state: &State,
+    input: &IssueInput,
+    login: &LiveLogin,
+) -> Result<LiveLogin, IssueError> {
+    let stored = state.logins.recall(input.key.hash(), input.now).await?;
+    if stored.id == login.id {
+        Ok(stored)
+    } else {
+        Err(LedgerError::LoginChanged.into())
+    }
 }
 
 /// A key that the person names signs the nonce: so nobody gets a certificate over the key of another

@@ -54,8 +54,8 @@ pub struct Refused<'a> {
 }
 
 impl Ledger {
-    /// Records a refusal, or counts it when this person had too many; writes what is pending of
-    /// the login in any case.
+    /// Records a refusal, or counts it when this person had too many or the disk has no room to
+    /// spare; writes what is pending of the login in any case.
     pub async fn record_refused(&self, refused: Refused<'_>) -> Result<(), LedgerError> {
         let now = refused.now;
         let (who, person, commitment) = match refused.to {
@@ -112,13 +112,24 @@ impl Ledger {
             }
         }
         let work = Work::Record(draft.finish()?);
-        let written = self.write(now, Class::Ordinary, who, work).await;
+        let written = match self.write(now, Class::Ordinary, who, work).await {
+            // No room for its record: it is counted. What the token said must not be lost with it,
+            // or groups that are gone would go on.
+            Err(LedgerError::DiskFull) => {
+                guard(&self.refusals).count_person(person, now);
+                match refused.to {
+                    RefusedTo::Login(login) => self.record_login(login, now).await,
+                    RefusedTo::Person(_) => Ok(()),
+                }
+            }
+            written => written.map(drop),
+        };
         if let (Err(error), RefusedTo::Login(login)) = (&written, refused.to) {
             let (request, source) = (refused.request, refused.source);
             self.denied(&login.identity, error, request, source, now)
                 .await;
         }
-        written.map(drop)
+        written
     }
 
     /// What the store refused to somebody whose token is good: an operator must find it (A22).
@@ -159,9 +170,19 @@ impl Ledger {
         guard(&self.refusals).count_stranger(reason, now);
     }
 
-    /// Writes the summary of what was only counted, once a minute at most. To be called every few
-    /// seconds.
+    /// Counts a refusal to a person that is too frequent to be recorded.
+    pub fn count_refused_to(&self, person: &str, now: Timestamp) {
+        guard(&self.refusals).count_person(person, now);
+    }
+
+    /// Writes the summary of what was only counted, once a minute at most; and where the last write
+    /// failed, tries another: behind a load balancer that waits for `/readyz` nobody else would. To
+    /// be called every few seconds.
     pub async fn tick(&self, now: Timestamp) -> Result<(), LedgerError> {
+        if !self.is_writing() {
+            self.write(now, Class::Ending, Who::Nobody, Work::Probe)
+                .await?;
+        }
         let due = guard(&self.refusals).due(now);
         self.summarise(due, now).await
     }
@@ -178,10 +199,16 @@ impl Ledger {
         };
         let people: u64 = counted.people.values().sum();
         let strangers: u64 = counted.strangers.values().sum();
-        let details = json!({ "people": counted.people, "strangers": counted.strangers });
+        let reads: u64 = counted.reads.values().sum();
+        let details = json!({
+            "people": counted.people,
+            "reads": counted.reads,
+            "strangers": counted.strangers,
+        });
         let entry = self
             .draft(Kind::RefusedSummary, now)
             .fact("people", people)
+            .fact("reads", reads)
             .fact("since", counted.since.unwrap_or(now).millis())
             .fact("strangers", strangers)
             .part(self.part(PartName::Details, &details)?)
@@ -219,6 +246,8 @@ pub(crate) struct Counted {
     pub(crate) people: BTreeMap<String, u64>,
     /// By the reason's fixed name, for callers that nobody knows.
     pub(crate) strangers: BTreeMap<&'static str, u64>,
+    /// By action: uses of a right to read, while the disk had no room for their records.
+    pub(crate) reads: BTreeMap<&'static str, u64>,
 }
 
 impl Refusals {
@@ -255,6 +284,13 @@ impl Refusals {
         *count = count.saturating_add(1);
     }
 
+    /// Counts a use of a right to read.
+    pub(crate) fn count_read(&mut self, action: &'static str, now: Timestamp) {
+        self.counted.since.get_or_insert(now);
+        let count = self.counted.reads.entry(action).or_default();
+        *count = count.saturating_add(1);
+    }
+
     /// What was counted, once a minute at most.
     pub(crate) fn due(&mut self, now: Timestamp) -> Option<Counted> {
         let since = self.counted.since?;
@@ -278,9 +314,14 @@ impl Refusals {
             let count = self.counted.strangers.entry(reason).or_default();
             *count = count.saturating_add(more);
         }
+        for (action, more) in counted.reads {
+            let count = self.counted.reads.entry(action).or_default();
+            *count = count.saturating_add(more);
+        }
     }
 
-    fn count_person(&mut self, person: &str, now: Timestamp) {
+    /// Counts a refusal to a person that gets no record of its own.
+    pub(crate) fn count_person(&mut self, person: &str, now: Timestamp) {
         self.counted.since.get_or_insert(now);
         let people = &mut self.counted.people;
         let person = if people.len() < LISTED || people.contains_key(person) {

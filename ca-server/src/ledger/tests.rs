@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jit_ssh_api::admin::{AuditQuery, LoginQuery};
@@ -16,7 +15,7 @@ use crate::identity::{
 };
 use crate::login::{KeyHash, LoginError, Logins, OpenLogin};
 use crate::policy::{Ask, Grant, IssuerFact, IssuerFacts, Policy};
-use crate::store::{Space, backup, beside};
+use crate::store::{backup, beside};
 
 mod backups;
 mod crash;
@@ -43,7 +42,6 @@ roles = ["observer"]
 /// A CA's ledger in a folder of its own.
 struct Lab {
     folder: tempfile::TempDir,
-    free: Arc<AtomicU64>,
     ledger: Arc<Ledger>,
     logins: Logins,
 }
@@ -54,17 +52,21 @@ impl Lab {
     }
 
     fn within(folder: tempfile::TempDir) -> Self {
-        let free = Arc::new(AtomicU64::new(1 << 40));
-        let mut options = StoreOptions::new(folder.path().join("ledger.db"));
-        options.space = Space::Manual(Arc::clone(&free));
+        let options = StoreOptions::new(folder.path().join("ledger.db"));
         let ledger = Ledger::open(options, entropy::from_system()).unwrap();
         let logins = Logins::new(Arc::clone(&ledger));
-        Lab {
+        let lab = Lab {
             folder,
-            free,
             ledger,
             logins,
-        }
+        };
+        lab.free(1 << 40);
+        lab
+    }
+
+    /// From now on so many bytes are free.
+    fn free(&self, bytes: u64) {
+        self.ledger.store().pretend_free(bytes);
     }
 
     /// As after a restart of the process.
@@ -93,7 +95,7 @@ impl Lab {
         let open = OpenLogin {
             token,
             login_key: key.clone(),
-            certified_key: key.clone(),
+            certified_key: AcceptedKey::new(key).unwrap(),
             longest: 8 * HOUR,
             source: "192.0.2.7".parse().ok(),
             request: "request-1",
@@ -123,6 +125,17 @@ impl Lab {
             .rev()
             .map(|record| record.kind)
             .collect()
+    }
+
+    /// The newest record of a kind.
+    async fn last(&self, kind: &str) -> jit_ssh_api::admin::AuditRecord {
+        let query = AuditQuery {
+            kind: Some(kind.to_owned()),
+            limit: Some(1),
+            ..AuditQuery::default()
+        };
+        let page = list::page(&self.ledger, query).await.unwrap();
+        page.records.into_iter().next().unwrap()
     }
 
     /// SQL of somebody who got at the file.
@@ -200,7 +213,7 @@ fn grant() -> Grant {
 fn to_sign(login: &LiveLogin, now: Timestamp) -> CertificateToSign {
     let certificate = UserCertificate {
         grant: &grant(),
-        key: &AcceptedKey::new(&login.certified_key).unwrap(),
+        key: &login.certified_key,
         login: LoginFacts {
             id: &login.id.to_string(),
             name: "alice",
@@ -314,21 +327,19 @@ async fn a_full_disk_refuses_to_issue_and_still_ends_logins() {
         .unwrap();
     lab.certificate(&login, START).await.unwrap();
 
-    lab.free.store(32 << 20, Ordering::SeqCst);
+    lab.free(32 << 20);
     assert_eq!(lab.ledger.disk(), DiskState::Reserve);
     lab.certificate(&login, START)
         .await
         .expect("certificates may use the reserve");
-    let error = lab
-        .ledger
+    let before = lab.kinds().await;
+    lab.ledger
         .record_refused(refused(RefusedTo::Login(&login), START))
-        .await;
-    assert!(
-        matches!(error, Err(LedgerError::DiskFull)),
-        "refusals may not"
-    );
+        .await
+        .expect("refusals are counted");
+    assert_eq!(lab.kinds().await, before, "and not recorded");
 
-    lab.free.store(1 << 20, Ordering::SeqCst);
+    lab.free(1 << 20);
     assert_eq!(lab.ledger.disk(), DiskState::Full);
     let error = lab.certificate(&login, START).await.unwrap_err();
     assert!(matches!(error, LedgerError::DiskFull));
@@ -337,13 +348,54 @@ async fn a_full_disk_refuses_to_issue_and_still_ends_logins() {
         .await
         .expect("what ends, ends");
 
-    lab.free.store(1 << 40, Ordering::SeqCst);
+    lab.free(1 << 40);
     let again = lab
         .open(token("alice", "n2", START), &key(2), START)
         .unwrap();
     lab.certificate(&again, START)
         .await
         .expect("with room again it goes on");
+    lab.ledger.flush(START).await.unwrap();
+    let summary = lab.last("refused-summary").await;
+    assert_eq!(summary.fields["people"], 1);
+}
+
+#[tokio::test]
+async fn groups_lost_while_the_disk_is_nearly_full_stay_lost() {
+    let lab = Lab::new();
+    let key = key(2);
+    let login = lab.open(token("alice", "n1", START), &key, START).unwrap();
+    lab.certificate(&login, START).await.unwrap();
+    let later = START.plus(Duration::from_secs(300));
+    let mut fewer = snapshot("alice", None, later);
+    fewer.groups.clear();
+    let refreshed = lab
+        .logins
+        .refresh(&login, token_of(fewer, None, "t2"), "request-2", later)
+        .unwrap();
+    let refuse = || {
+        lab.ledger
+            .record_refused(refused(RefusedTo::Login(&refreshed), later))
+    };
+
+    lab.free(1 << 20);
+    let error = refuse().await;
+    assert!(
+        matches!(error, Err(LedgerError::DiskFull)),
+        "what the token said cannot be written, and that is told"
+    );
+    lab.free(32 << 20);
+    refuse().await.expect("the policy's refusal is told");
+    let lab = lab.reopened();
+    let recalled = lab.logins.recall(KeyHash::of(&key), later).await.unwrap();
+    assert!(recalled.identity.groups.is_empty());
+
+    // A refusal that changes nothing of the login is told on a full disk too.
+    lab.free(1 << 20);
+    lab.ledger
+        .record_refused(refused(RefusedTo::Login(&recalled), later))
+        .await
+        .expect("nothing had to be written");
 }
 
 #[tokio::test]
@@ -362,6 +414,23 @@ async fn a_fault_of_the_store_undoes_the_batch_whole_and_nothing_is_issued() {
     assert!(lab.kinds().await.is_empty(), "no login, no record");
     lab.certificate(&login, START).await.expect("mended");
     assert!(lab.ledger.is_writing());
+}
+
+#[tokio::test]
+async fn a_ledger_that_could_not_write_is_ready_again_without_a_caller() {
+    let lab = Lab::new();
+    let login = lab
+        .open(token("alice", "n1", START), &key(2), START)
+        .unwrap();
+    lab.meddle("ALTER TABLE head RENAME TO gone");
+    lab.certificate(&login, START).await.unwrap_err();
+    assert!(!lab.ledger.is_writing());
+    lab.ledger.tick(START).await.unwrap_err();
+    assert!(!lab.ledger.is_writing(), "it still cannot");
+    lab.meddle("ALTER TABLE gone RENAME TO head");
+    lab.ledger.tick(START).await.unwrap();
+    assert!(lab.ledger.is_writing());
+    assert!(lab.kinds().await.is_empty(), "and nothing was recorded");
 }
 
 #[tokio::test]
@@ -451,8 +520,24 @@ async fn a_policy_or_key_set_that_did_not_change_is_not_recorded_twice() {
         lab.ledger.policy_in_force().await.unwrap(),
         Some(("d2".into(), later))
     );
-    let old = lab.ledger.policy_text("d1").await.unwrap();
-    assert_eq!(old.as_deref(), Some("text one"), "old policies are kept");
+    let connection = rusqlite::Connection::open(lab.ledger.store().path()).unwrap();
+    let old: String = connection
+        .query_row("SELECT text FROM policies WHERE digest = 'd1'", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(old, "text one", "old policies are kept");
+
+    // A start on a full disk writes neither again; another policy has no room.
+    lab.free(0);
+    let ledger = &lab.ledger;
+    ledger.record_policy("d2", "text two", later).await.unwrap();
+    ledger
+        .record_key_set(1, 2, "{\"signed\":2}", later)
+        .await
+        .unwrap();
+    let error = ledger.record_policy("d1", "text one", later).await;
+    assert!(matches!(error, Err(LedgerError::DiskFull)));
 }
 
 #[tokio::test]

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use jit_ssh_api::admin::Name;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::LedgerError;
-use super::record::{Entry, Hash};
+use super::record::Entry;
 use crate::login::cache::LoginCache;
 use crate::login::{KeyHash, LiveLogin, LoginId};
 use crate::store::logins::LoginRow;
@@ -29,11 +30,12 @@ use step::{Failure, Step};
 /// What is written even when the disk is nearly full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// What ends or revokes something: always.
+    /// What ends a login, and who ended it: always.
     Ending,
-    /// Certificates and keys: may use the reserve.
+    /// Certificates, what a token said of a login, policies and key sets, whatever else an admin
+    /// changes: may use the reserve.
     Issuing,
-    /// Everything else: stops at the reserve.
+    /// Refusals, their summaries, and who read what: stops at the reserve, and is counted.
     Ordinary,
 }
 
@@ -69,27 +71,24 @@ pub(crate) enum Who {
 pub(crate) enum Work {
     /// Nothing beside the login's change.
     LoginOnly,
+    /// The head row as it is, to see whether the disk takes it.
+    Probe,
     /// A certificate that is about to be signed.
     Certificate { entry: Entry, serial: u64 },
     /// Any other record.
     Record(Entry),
     /// The end of a login.
     End { id: LoginId, entry: Entry },
-    /// A policy in force.
-    Policy {
+    /// A policy or key set in force, unless the last record of its kind says so already.
+    InForce {
         entry: Entry,
-        digest: String,
-        text: String,
+        /// The fact that tells one from another, with its value.
+        says: (&'static str, String),
+        /// A policy's text, to be kept under that value.
+        text: Option<String>,
     },
-    /// A key set in force, unless it was the last one already.
-    KeySet { entry: Entry, sha256: Hash },
     /// A name that somebody else may have from now on.
-    FreeName {
-        issuer: String,
-        kind: &'static str,
-        name: String,
-        entry: Entry,
-    },
+    FreeName { name: Name, entry: Entry },
 }
 
 /// What became of a write.

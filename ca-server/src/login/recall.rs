@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use ssh_key::PublicKey;
 
 use super::{KeyHash, LoginId, LoginState};
+use crate::certificate::AcceptedKey;
 use crate::identity::{IdentityFacts, VerifiedIdentity};
 use crate::ledger::record::{Fact, Hash, Kind, Leaf, PartName};
 use crate::store::logins::LoginRow;
@@ -69,6 +70,10 @@ pub(super) fn read_any(
             .map_err(|_| StoreError::Damaged("a key of a login is not readable"))
     };
     let login_key = read_key(&details.login_key)?;
+    // A program that is stricter than the one that opened the login has no login for such a key.
+    let Ok(certified_key) = AcceptedKey::new(&read_key(&details.certified_key)?) else {
+        return Ok(None);
+    };
     let time = |name: &str| match opened.facts.get(name) {
         Some(Fact::Number(millis)) => Ok(Timestamp::from_millis(*millis)),
         _ => Err(StoreError::Damaged("a login has no start or end")),
@@ -83,7 +88,7 @@ pub(super) fn read_any(
     Ok(Some(LoginState {
         id,
         identity: VerifiedIdentity::recalled(snapshot),
-        certified_key: read_key(&details.certified_key)?,
+        certified_key,
         login_key,
         started,
         ends,

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::http::rate::Rate;
 use crate::http::replay::ReplayWindow;
 use crate::http::routes::sign_ins::SignIns;
-use crate::identity::{Identities, IssuerConfig};
+use crate::identity::{self, Identities, IssuerConfig};
 use crate::ledger::Ledger;
 use crate::login::Logins;
 use crate::metrics::{Gauges, Metrics};
@@ -52,6 +52,19 @@ impl Snapshot {
             .issuers
             .iter()
             .find(|known| known.issuer.as_ref() == issuer)
+    }
+
+    /// Whether the issuer and the client that somebody signed in with are both still ours.
+    pub(crate) fn still_configured(&self, who: &identity::IdentityFacts) -> bool {
+        self.issuer(who.issuer.as_ref())
+            .is_some_and(|issuer| issuer.client(&who.client_id).is_some())
+    }
+
+    /// How long a token of that issuer says who somebody is; not at all if it is gone.
+    pub(crate) fn identity_max_age(&self, issuer: &str) -> Duration {
+        self.issuer(issuer)
+            .map(|issuer| issuer.identity_max_age)
+            .unwrap_or_default()
     }
 }
 

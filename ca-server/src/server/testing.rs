@@ -16,12 +16,14 @@ use jit_ssh_api::problem::Problem;
 use jit_ssh_api::proof::{self, ProofHeader, ProofId};
 use ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey};
 
+use crate::certificate::AcceptedKey;
 use crate::entropy;
 use crate::http::address::Peer;
 use crate::http::{Body, handle};
 use crate::identity::{
     Email, Group, IdentityFacts, Issuer, Subject, VerifiedIdentity, VerifiedToken,
 };
+use crate::ledger::LedgerError;
 use crate::login::OpenLogin;
 use crate::server::state::State;
 use crate::server::{KEYS, Running, ServeOptions, start};
@@ -167,6 +169,7 @@ async fn ca_in(folder: tempfile::TempDir) -> TestCa {
 /// A person with a key.
 pub(crate) struct Person {
     pub(crate) key: PrivateKey,
+    pub(crate) email: Option<&'static str>,
     name: &'static str,
     groups: &'static [&'static str],
 }
@@ -183,7 +186,12 @@ impl Person {
         groups: &'static [&'static str],
     ) -> Self {
         let key = PrivateKey::random(&mut entropy::from_system(), algorithm).unwrap();
-        Person { key, name, groups }
+        Person {
+            key,
+            email: None,
+            name,
+            groups,
+        }
     }
 }
 
@@ -239,11 +247,25 @@ impl TestCa {
 
     /// A login of that person, as if a token had opened it now.
     pub(crate) async fn sign_in(&self, person: &Person) {
-        self.sign_in_naming(person, person.key.public_key()).await;
+        self.try_sign_in(person).await.unwrap();
+    }
+
+    /// The same, where the ledger may refuse.
+    pub(crate) async fn try_sign_in(&self, person: &Person) -> Result<(), LedgerError> {
+        self.try_sign_in_naming(person, person.key.public_key())
+            .await
     }
 
     /// The same, with that key to certify.
     pub(crate) async fn sign_in_naming(&self, person: &Person, certified: &PublicKey) {
+        self.try_sign_in_naming(person, certified).await.unwrap();
+    }
+
+    async fn try_sign_in_naming(
+        &self,
+        person: &Person,
+        certified: &PublicKey,
+    ) -> Result<(), LedgerError> {
         let now = self.clock.now();
         let snapshot = self.state().snapshot.load_full();
         let issuer = Arc::new(snapshot.config.issuers[0].clone());
@@ -254,7 +276,7 @@ impl TestCa {
             client_id: "jit-ssh".to_owned(),
             subject: Subject::new(person.name),
             person: format!("[\"{ISSUER}\",\"{}\"]", person.name),
-            email: None::<Email>,
+            email: person.email.and_then(Email::parse),
             groups: person
                 .groups
                 .iter()
@@ -277,13 +299,13 @@ impl TestCa {
         let open = OpenLogin {
             token,
             login_key: person.key.public_key().clone(),
-            certified_key: certified.clone(),
+            certified_key: AcceptedKey::new(certified).unwrap(),
             longest: Duration::from_secs(8 * 3600),
             source: None,
             request: "test",
         };
         let login = self.state().logins.open(open, now).unwrap();
-        self.state().ledger.record_login(&login, now).await.unwrap();
+        self.state().ledger.record_login(&login, now).await
     }
 
     /// Sends a request as it is.

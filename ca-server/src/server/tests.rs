@@ -103,6 +103,25 @@ async fn a_login_of_an_issuer_that_is_gone_gets_nothing() {
 }
 
 #[tokio::test]
+async fn a_login_of_a_client_that_is_gone_gets_nothing_and_has_no_rights() {
+    let ca = ca().await;
+    let sec = Person::new("sec", &["Security", "Ops"]);
+    ca.sign_in(&sec).await;
+    let audit = "/v1/admin/audit";
+    assert_eq!(ca.ask(&sec, "GET", audit, "").await.status(), 200);
+    put(
+        ca.folder.path(),
+        "ca.toml",
+        &CONFIG.replace("id = \"jit-ssh\"", "id = \"another\""),
+    );
+    ca.running.reload().await.unwrap();
+    let got = ca.ask(&sec, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.refusal(), "login-ended");
+    let got = ca.ask(&sec, "GET", audit, "").await;
+    assert_eq!(got.refusal(), "login-ended");
+}
+
+#[tokio::test]
 async fn the_name_in_proofs_does_not_change_under_running_clients() {
     let ca = ca().await;
     put(

@@ -104,12 +104,17 @@ pub(crate) fn record(connection: &Connection, index: u64) -> Result<Option<Row>,
     rows.next()?.map(row).transpose()
 }
 
-/// The index of the last record of a kind.
+/// The last record of a kind: of those that have an index, [`Kind::Policy`] and [`Kind::KeySet`].
 pub(crate) fn last_of(connection: &Connection, kind: Kind) -> Result<Option<Row>, StoreError> {
-    let sql = format!("SELECT {ROW} FROM records WHERE kind = ?1 ORDER BY idx DESC LIMIT 1");
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([kind.name()])?;
+    let mut statement = connection.prepare_cached(&last_of_sql(kind))?;
+    let mut rows = statement.query([])?;
     rows.next()?.map(row).transpose()
+}
+
+/// The name stands in the text: a partial index is used only where SQLite sees that it fits.
+fn last_of_sql(kind: Kind) -> String {
+    let name = kind.name();
+    format!("SELECT {ROW} FROM records WHERE kind = '{name}' ORDER BY idx DESC LIMIT 1")
 }
 
 /// A part, unless it was erased.
@@ -175,10 +180,26 @@ pub(crate) fn keep_policy(
     Ok(())
 }
 
-/// A policy that was once in force.
-pub(crate) fn policy(connection: &Connection, digest: &str) -> Result<Option<String>, StoreError> {
-    Ok(connection
-        .prepare_cached("SELECT text FROM policies WHERE digest = ?1")?
-        .query_row([digest], |row| row.get(0))
-        .optional()?)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::migrate;
+
+    #[test]
+    fn what_is_in_force_is_found_without_reading_the_whole_ledger() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let mut connection = Connection::open(&path).unwrap();
+        migrate::migrate(&mut connection, &path, migrate::STEPS).unwrap();
+        for kind in [Kind::Policy, Kind::KeySet] {
+            let plan: String = connection
+                .query_row(
+                    &format!("EXPLAIN QUERY PLAN {}", last_of_sql(kind)),
+                    [],
+                    |row| row.get(3),
+                )
+                .unwrap();
+            assert!(plan.starts_with("SEARCH records USING INDEX"), "{plan}");
+        }
+    }
 }

@@ -7,7 +7,10 @@ use rusqlite::Connection;
 use super::{StoreError, beside, private_file, sync_folder_of};
 
 /// The schema's steps, from version 1 on. A step that was ever released never changes.
-pub(crate) const STEPS: &[&str] = &[include_str!("../../migrations/sqlite/0001_first.sql")];
+pub(crate) const STEPS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_first.sql"),
+    include_str!("../../migrations/sqlite/0002_in_force.sql"),
+];
 
 /// `PRAGMA application_id`: "jssh".
 pub(crate) const APPLICATION: i64 = 0x6a73_7368;
@@ -99,7 +102,12 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::ledger::record::{Draft, Kind};
+    use crate::store::ledger::{self as records, Found};
+    use crate::store::{Head, Store, StoreOptions};
+    use crate::time::Timestamp;
 
+    const FIRST: &[&str] = &[STEPS[0]];
     const SECOND: &str = "CREATE TABLE more (one INTEGER) STRICT; INSERT INTO more VALUES (7);";
 
     fn folder() -> tempfile::TempDir {
@@ -111,7 +119,7 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("ledger.db");
         let mut connection = Connection::open(&path).unwrap();
-        migrate(&mut connection, &path, STEPS).unwrap();
+        migrate(&mut connection, &path, FIRST).unwrap();
         migrate(&mut connection, &path, &[STEPS[0], SECOND]).unwrap();
         assert_eq!(version(&connection, &path).unwrap(), 2);
         let copy = folder.path().join("ledger.db.before-v2");
@@ -131,7 +139,7 @@ mod tests {
         let path = folder.path().join("ledger.db");
         let mut connection = Connection::open(&path).unwrap();
         migrate(&mut connection, &path, &[STEPS[0], SECOND]).unwrap();
-        let refused = migrate(&mut connection, &path, STEPS).unwrap_err();
+        let refused = migrate(&mut connection, &path, FIRST).unwrap_err();
         assert!(
             matches!(
                 refused,
@@ -151,7 +159,7 @@ mod tests {
         let folder = folder();
         let path = folder.path().join("ledger.db");
         let mut connection = Connection::open(&path).unwrap();
-        migrate(&mut connection, &path, STEPS).unwrap();
+        migrate(&mut connection, &path, FIRST).unwrap();
         let broken = "CREATE TABLE half (one INTEGER) STRICT; CREATE NONSENSE;";
         assert!(migrate(&mut connection, &path, &[STEPS[0], broken]).is_err());
         assert_eq!(version(&connection, &path).unwrap(), 1);
@@ -160,6 +168,43 @@ mod tests {
                 .query_row("SELECT one FROM half", [], |_| Ok(()))
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_ledger_of_version_1_is_copied_and_goes_on() {
+        let folder = folder();
+        let path = folder.path().join("ledger.db");
+        let mut connection = Connection::open(&path).unwrap();
+        migrate(&mut connection, &path, FIRST).unwrap();
+        for (index, kind) in [(0, Kind::Policy), (1, Kind::KeySet), (2, Kind::Policy)] {
+            let entry = Draft::new(kind, 1, Timestamp::from_seconds(index));
+            records::append(
+                &connection,
+                index,
+                &entry.finish().unwrap(),
+                Found::default(),
+            )
+            .unwrap();
+        }
+        let head = Head {
+            size: 3,
+            epoch: 1,
+            ..Head::default()
+        };
+        records::set_head(&connection, head).unwrap();
+        drop(connection);
+
+        let store = Store::open(StoreOptions::new(&path)).unwrap();
+        let connection = store.take_writer().unwrap();
+        assert_eq!(records::head(&connection).unwrap(), head);
+        for (kind, last) in [(Kind::Policy, 2), (Kind::KeySet, 1)] {
+            let row = records::last_of(&connection, kind).unwrap().unwrap();
+            assert_eq!((row.index, row.kind.as_str()), (last, kind.name()));
+        }
+        let copy = folder.path().join("ledger.db.before-v2");
+        let copied = Connection::open(&copy).unwrap();
+        assert_eq!(version(&copied, &copy).unwrap(), 1);
+        assert_eq!(records::head(&copied).unwrap(), head);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::http::problem::Failure;
 use crate::http::{Answer, Call, ok, query};
-use crate::ledger;
+use crate::ledger::{self, Class};
 
 pub(super) async fn get(call: &Call) -> Result<Answer, Failure> {
     let mut wanted = AuditQuery::default();
@@ -28,6 +28,7 @@ pub(super) async fn get(call: &Call) -> Result<Answer, Failure> {
         }
     }
     // Who reads about others is written down too.
-    call.record_admin("audit", json!(wanted)).await?;
+    call.record_admin(Class::Ordinary, "audit", json!(wanted))
+        .await?;
     ok(&ledger::list::page(&call.state.ledger, wanted).await?)
 }

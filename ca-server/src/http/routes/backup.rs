@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::http::problem::Failure;
 use crate::http::{Answer, Call, ok, strict};
+use crate::ledger::Class;
 use crate::store::{StoreError, backup};
 
 pub(super) async fn post(call: &Call) -> Result<Answer, Failure> {
@@ -22,7 +23,7 @@ pub(super) async fn post(call: &Call) -> Result<Answer, Failure> {
         ));
     }
     // The backup's own record goes into it.
-    call.record_admin("backup", json!({ "path": request.path }))
+    call.record_admin(Class::Issuing, "backup", json!({ "path": request.path }))
         .await?;
     let made = backup::backup(call.state.ledger.store(), call.state.data.clone(), path)
         .await

@@ -3,7 +3,7 @@
 use http::{Response, StatusCode, header};
 
 use crate::http::problem::Failure;
-use crate::http::{Answer, Body, Call, json};
+use crate::http::{Answer, Body, Call, with_status};
 
 /// `GET /healthz`: the process answers.
 pub(super) fn live() -> Result<Answer, Failure> {
@@ -21,7 +21,7 @@ pub(super) fn ready(call: &Call) -> Result<Answer, Failure> {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    json(status, &readiness)
+    with_status(status, &readiness)
 }
 
 /// `GET /metrics`.

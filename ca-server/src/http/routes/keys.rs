@@ -4,6 +4,7 @@ use http::{Response, StatusCode, header};
 
 use crate::http::problem::Failure;
 use crate::http::{Answer, Body, Call, ok};
+use crate::ledger::Class;
 
 /// `GET /v1/trust/user-ca`.
 pub(super) fn trust_user_ca(call: &Call) -> Result<Answer, Failure> {
@@ -30,6 +31,7 @@ pub(super) fn trust_user_ca(call: &Call) -> Result<Answer, Failure> {
 
 /// `GET /v1/admin/keys`.
 pub(super) async fn get(call: &Call) -> Result<Answer, Failure> {
-    call.record_admin("keys", serde_json::Value::Null).await?;
+    call.record_admin(Class::Ordinary, "keys", serde_json::Value::Null)
+        .await?;
     ok(&call.state.key_set.signed)
 }

@@ -1,15 +1,16 @@
 //! Logins: one's own, and everybody's for those with the right.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
 
-use jit_ssh_api::admin::LoginQuery;
+use jit_ssh_api::admin::{LoginQuery, Name, NameKind};
 use jit_ssh_api::problem::Kind;
 use serde_json::json;
 
 use crate::http::problem::Failure;
 use crate::http::{Answer, Call, ok, query};
+use crate::identity::Email;
 use crate::issue;
+use crate::ledger::Class;
 use crate::login::{EndedBy, LoginId};
 
 /// `GET /v1/logins/self`.
@@ -39,16 +40,56 @@ pub(super) async fn list(call: &Call) -> Result<Answer, Failure> {
             _ => return Err(query::unknown(&name)),
         }
     }
-    call.record_admin("login-list", json!(wanted)).await?;
-    let ages: HashMap<String, Duration> = call
-        .snapshot
-        .config
-        .issuers
-        .iter()
-        .map(|issuer| (issuer.issuer.to_string(), issuer.identity_max_age))
-        .collect();
-    let fresh = move |issuer: &str| ages.get(issuer).copied().unwrap_or_default();
+    // Also what precedes `login end --user`: it must work when nothing else does.
+    call.record_admin(Class::Ordinary, "login-list", json!(wanted))
+        .await?;
+    let snapshot = Arc::clone(&call.snapshot);
+    let fresh = move |issuer: &str| snapshot.identity_max_age(issuer);
     ok(&call.state.logins.list(wanted, call.now, fresh).await?)
+}
+
+/// `DELETE /v1/admin/names`.
+pub(super) async fn free_name(call: &Call) -> Result<Answer, Failure> {
+    let name = name(&call.query)?;
+    let used = call.used("name-free", json!(name))?;
+    if call.state.ledger.free_name(used, &name).await? {
+        return ok(&name);
+    }
+    Err(Failure::new(
+        Kind::NotFound,
+        format!(
+            "No person of {} has that {}.",
+            name.issuer,
+            name.kind.name()
+        ),
+        "Write issuer and name as the refusal in `jit-ssh-ca audit list --kind refused` has them.",
+    ))
+}
+
+fn name(query: &str) -> Result<Name, Failure> {
+    let (mut issuer, mut kind, mut name) = (None, None, None);
+    for (parameter, value) in query::pairs(query)? {
+        match parameter.as_str() {
+            "issuer" => issuer = Some(value),
+            "kind" if value == NameKind::Email.name() => kind = Some(NameKind::Email),
+            "kind" if value == NameKind::Username.name() => kind = Some(NameKind::Username),
+            "name" => name = Some(value),
+            _ => return Err(query::unknown(&parameter)),
+        }
+    }
+    let (Some(issuer), Some(kind), Some(name)) = (issuer, kind, name) else {
+        return Err(Failure::new(
+            Kind::BadRequest,
+            "A name is told by `issuer`, `kind` (email or username) and `name`.",
+            "docs/api.md lists the parameters of each route.",
+        ));
+    };
+    let name = match kind {
+        // Kept with its domain in lower case.
+        NameKind::Email => Email::parse(&name).map_or(name, |email| email.to_string()),
+        NameKind::Username => name,
+    };
+    Ok(Name { issuer, kind, name })
 }
 
 /// `DELETE /v1/admin/logins/{id}`.
@@ -60,8 +101,12 @@ pub(super) async fn end(call: &Call) -> Result<Answer, Failure> {
             "`jit-ssh-ca login list` shows them all.",
         )
     })?;
-    call.record_admin("login-end", json!({ "login": id.to_string() }))
-        .await?;
+    call.record_admin(
+        Class::Ending,
+        "login-end",
+        json!({ "login": id.to_string() }),
+    )
+    .await?;
     let by = EndedBy::Admin(call.actor_name());
     ok(&call
         .state

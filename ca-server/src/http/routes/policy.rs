@@ -8,10 +8,12 @@ use serde_json::{Value, json};
 
 use crate::http::problem::Failure;
 use crate::http::{Answer, Call, ok, strict};
+use crate::ledger::Class;
 
 /// `GET /v1/admin/policy`.
 pub(super) async fn get(call: &Call) -> Result<Answer, Failure> {
-    call.record_admin("policy", Value::Null).await?;
+    call.record_admin(Class::Ordinary, "policy", Value::Null)
+        .await?;
     let since = {
         let reload = call
             .state
@@ -31,7 +33,8 @@ pub(super) async fn get(call: &Call) -> Result<Answer, Failure> {
 /// `POST /v1/admin/policy/explain`.
 pub(super) async fn explain(call: &Call) -> Result<Answer, Failure> {
     let request: ExplainRequest = strict::parse_with_lists(&call.body)?;
-    call.record_admin("policy-explain", json!(request)).await?;
+    call.record_admin(Class::Ordinary, "policy-explain", json!(request))
+        .await?;
     let mut explanation = call
         .snapshot
         .policy

@@ -102,7 +102,7 @@ async fn a_backup_under_load_is_whole_and_a_restore_starts_a_new_epoch() {
     let open = |token| OpenLogin {
         token,
         login_key: key.clone(),
-        certified_key: key.clone(),
+        certified_key: AcceptedKey::new(&key).unwrap(),
         longest: HOUR,
         source: None,
         request: "request-3",

@@ -29,8 +29,8 @@ async fn child_that_records_until_it_is_killed() {
                     let key = key.unwrap().public_key().clone();
                     let open = OpenLogin {
                         token: token("alice", &nonce, START),
-                        login_key: key.clone(),
-                        certified_key: key,
+                        certified_key: AcceptedKey::new(&key).unwrap(),
+                        login_key: key,
                         longest: HOUR,
                         source: None,
                         request: "request-1",

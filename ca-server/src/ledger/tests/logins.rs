@@ -1,5 +1,7 @@
 //! A12, A14, A19, A22, A89: what may open, refresh and use a login.
 
+use jit_ssh_api::admin::NameKind;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -283,18 +285,22 @@ async fn an_email_address_that_comes_back_with_another_subject_is_refused() {
     );
 
     // Until an operator says that it is another person's from now on.
-    assert!(
-        lab.ledger
-            .free_name(ISSUER, "email", "alice@example.com", "local:0", START)
-            .await
-            .unwrap()
-    );
-    assert!(
-        !lab.ledger
-            .free_name(ISSUER, "email", "alice@example.com", "local:0", START)
-            .await
-            .unwrap()
-    );
+    let name = Name {
+        issuer: ISSUER.into(),
+        kind: NameKind::Email,
+        name: "alice@example.com".into(),
+    };
+    for freed in [true, false] {
+        let used = RightUsed {
+            actor: &Actor::Local { uid: 0 },
+            action: "name-free",
+            with: json!(name),
+            request: "request-3",
+            source: None,
+            now: START,
+        };
+        assert_eq!(lab.ledger.free_name(used, &name).await.unwrap(), freed);
+    }
     let second = lab.open(recycled(), &key(3), START).unwrap();
     lab.certificate(&second, START).await.unwrap();
 }
@@ -517,6 +523,15 @@ async fn many_logins_are_recalled_whether_they_are_remembered_or_not() {
         let login = lab.logins.recall(KeyHash::of(key), START).await.unwrap();
         assert_eq!(login.identity.subject.as_ref(), format!("p{n}"));
     }
+    let query = |user: Option<&str>| LoginQuery {
+        user: user.map(str::to_owned),
+        ..LoginQuery::default()
+    };
+    let list = lab.logins.list(query(None), START, |_| HOUR).await.unwrap();
+    assert_eq!((list.logins.len(), list.more), (1000, true));
+    let one = lab.logins.list(query(Some("p7")), START, |_| HOUR).await;
+    let one = one.unwrap();
+    assert_eq!((one.logins.len(), one.more), (1, false));
 }
 
 #[test]

@@ -73,7 +73,7 @@ async fn one(
     let open = OpenLogin {
         token,
         login_key: key,
-        certified_key: certified.public_key().clone(),
+        certified_key: certified.clone(),
         longest: HOUR,
         source: "192.0.2.7".parse().ok(),
         request: "request-1",

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::{Class, News, Outcome, Who, Work, Write};
 use crate::ledger::LedgerError;
-use crate::ledger::record::{Draft, Entry, Kind, Leaf, PartName};
+use crate::ledger::record::{Draft, Entry, Fact, Kind, Leaf, PartName};
 use crate::login::{Change, LiveLogin, LoginId};
 use crate::store::ledger::{self as records, Found};
 use crate::store::logins::{self, LoginRow};
@@ -52,6 +52,12 @@ impl Step<'_> {
             who,
             mut work,
         } = write;
+        // What is in force already needs no record, and so no room: a CA starts on a full disk.
+        if let Work::InForce { entry, says, .. } = &work
+            && self.is_in_force(entry.kind, says)?
+        {
+            return Ok(Outcome::default());
+        }
         let room = match class {
             Class::Ending => true,
             Class::Issuing => disk != DiskState::Full,
@@ -103,6 +109,10 @@ impl Step<'_> {
     fn work(&mut self, work: Work, found: Found, now: Timestamp) -> Result<Outcome, Failure> {
         let index = match work {
             Work::LoginOnly => None,
+            Work::Probe => {
+                records::set_head(self.connection, *self.head)?;
+                None
+            }
             Work::Certificate { entry, serial } => {
                 let index = self.append(&entry, found)?;
                 if !records::take_serial(self.connection, serial, index)? {
@@ -128,41 +138,32 @@ impl Step<'_> {
                     ended: Some(entry.time),
                 });
             }
-            Work::Policy {
-                entry,
-                digest,
-                text,
-            } => {
-                records::keep_policy(self.connection, &digest, &text)?;
+            Work::InForce { entry, says, text } => {
+                if let Some(text) = text {
+                    records::keep_policy(self.connection, &says.1, &text)?;
+                }
                 Some(self.append(&entry, found)?)
             }
-            Work::KeySet { entry, sha256 } => {
-                let last = records::last_of(self.connection, Kind::KeySet)?;
-                let says = format!("\"sha256\":\"{sha256}\"");
-                let same = last.is_some_and(|row| {
-                    row.leaf
-                        .windows(says.len())
-                        .any(|window| window == says.as_bytes())
-                });
-                if same {
-                    None
-                } else {
-                    Some(self.append(&entry, found)?)
-                }
-            }
-            Work::FreeName {
-                issuer,
-                kind,
-                name,
-                entry,
-            } => {
-                if !logins::free_name(self.connection, &issuer, kind, &name)? {
+            Work::FreeName { name, entry } => {
+                let kind = name.kind.name();
+                if !logins::free_name(self.connection, &name.issuer, kind, &name.name)? {
                     return Ok(Outcome::default());
                 }
                 Some(self.append(&entry, found)?)
             }
         };
         Ok(Outcome { index, ended: None })
+    }
+
+    /// Whether the last record of a kind has that fact.
+    fn is_in_force(&self, kind: Kind, says: &(&str, String)) -> Result<bool, StoreError> {
+        let Some(row) = records::last_of(self.connection, kind)? else {
+            return Ok(false);
+        };
+        let leaf =
+            Leaf::decode(&row.leaf).map_err(|_| StoreError::Damaged("a leaf is not readable"))?;
+        let (fact, value) = says;
+        Ok(leaf.facts.get(*fact) == Some(&Fact::Text(value.clone())))
     }
 
     /// What the store says of a login, and its names that nobody has yet: invariant 4, A19, A22. Only
