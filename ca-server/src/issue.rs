@@ -105,15 +105,15 @@ pub(crate) async fn issue(
     // 1. Possession. `input.key` signed this very request; nothing else makes a `ProvenKey`.
     one_way_in(&input.request)?;
     // 2. Who. A token opens a login or makes one fresh; without a token the key's login is meant.
+    // 3. Not too often: within 2, as soon as the person is known, and before their issuer is asked
+    //    anything about them.
     let login = match (&input.request.open, &input.request.refresh) {
         (Some(open), _) => user::open(state, snapshot, &input, open).await?,
         (None, Some(token)) => renew::with_token(state, snapshot, &input, token).await?,
-        (None, None) => state.logins.recall(input.key.hash(), now).await?,
+        (None, None) => renew::by_key(state, snapshot, &input).await?,
     };
-    // 3. Still trusted. The issuer and the client may be gone since the login began.
+    // 4. Still trusted. The issuer and the client may be gone since the login began.
     still_configured(snapshot, &login)?;
-    // 4. Not too often.
-    not_too_often(state, snapshot, &login, now)?;
     // 5. Fresh enough to be decided on; an outage of the issuer may stretch that, by role.
     let freshness = renew::freshness(snapshot, &login, now).await;
     // 6. The policy decides; the request can only narrow.
@@ -172,13 +172,13 @@ fn still_configured(snapshot: &Snapshot, login: &LiveLogin) -> Result<(), IssueE
 fn not_too_often(
     state: &State,
     snapshot: &Snapshot,
-    login: &LiveLogin,
+    person: &str,
     now: Timestamp,
 ) -> Result<(), IssueError> {
     let limit = snapshot.config.limits.requests_per_person;
     state
         .people
-        .count(login.identity.person.clone(), limit, now)
+        .count(person.to_owned(), limit, now)
         .map_err(|wait| IssueError::TooMany { wait })
 }
 

@@ -130,27 +130,20 @@ impl Source {
     }
 
     /// The issuer's answer about the person who holds `access_token` (OpenID Connect Core §5.3).
+    /// However that goes, it says nothing of the issuer's health: whoever signs in has a hand in it,
+    /// and an outage stretches what old groups give.
     pub(in crate::identity) async fn userinfo(
         &self,
         published: &Published,
         access_token: &str,
-        now: Timestamp,
     ) -> Result<Map<String, Value>, FetchError> {
         let client = self.client.as_ref().ok_or(FetchError::ByHand)?;
         let url = published
             .userinfo
             .as_ref()
             .ok_or(FetchError::Discovery("userinfo_endpoint"))?;
-        let answer = client.get(url, Some(access_token)).await;
-        // The person's token may be refused; that says nothing of the issuer's health.
-        if let Err(error) = &answer
-            && error.is_outage()
-        {
-            self.note(|history| {
-                history.outage_since.get_or_insert(now);
-            });
-        }
-        Ok(json::object(&answer?.0)?)
+        let (answer, _) = client.get(url, Some(access_token)).await?;
+        Ok(json::object(&answer)?)
     }
 
     /// Whether the issuer answers; asks it unless that was done a moment ago.

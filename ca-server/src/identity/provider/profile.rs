@@ -32,13 +32,22 @@ impl Profile {
         userinfo: Option<&Map<String, Value>>,
         config: &IssuerConfig,
     ) -> Result<Self, ProviderError> {
-        required(token, config)?;
         Ok(Profile {
-            person: person(token, config)?,
+            person: Profile::person_of(token, config)?,
             email: email(token, userinfo, config)?,
             groups: groups(token, userinfo, config)?,
             claims: other_claims(token, userinfo, config),
         })
+    }
+
+    /// Who a token is about, before anything else is asked about them; see
+    /// [`crate::identity::Snapshot::person`].
+    pub(in crate::identity) fn person_of(
+        token: &Map<String, Value>,
+        config: &IssuerConfig,
+    ) -> Result<String, ProviderError> {
+        required(token, config)?;
+        person(token, config)
     }
 }
 
