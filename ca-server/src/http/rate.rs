@@ -28,16 +28,22 @@ impl<K: Eq + Hash> Rate<K> {
         }
         let now = now.millis().saturating_mul(1000);
         let cost = MINUTE / u64::from(per_minute);
+        // Nobody owes more than a minute: what says so was written before the clock was set back.
+        let most = now.saturating_add(MINUTE);
         let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
         if paid.len() >= MAX_KEYS && !paid.contains_key(&key) {
-            paid.retain(|_, until| *until > now);
+            paid.retain(|_, until| {
+                *until = most.min(*until);
+                *until > now
+            });
             if paid.len() >= MAX_KEYS {
                 return Err(1);
             }
         }
         let until = paid.entry(key).or_insert(now);
+        *until = most.min(*until);
         let next = (*until).max(now).saturating_add(cost);
-        let over = next.saturating_sub(now.saturating_add(MINUTE));
+        let over = next.saturating_sub(most);
         if over > 0 {
             return Err(over.div_ceil(1_000_000).max(1));
         }
@@ -68,6 +74,28 @@ mod tests {
         let later = now.plus(Duration::from_secs(1));
         rate.count("a", 60, later).unwrap();
         assert_eq!(rate.count("a", 60, later), Err(1));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_locks_nobody_out() {
+        let rate = Rate::new();
+        let hour = Duration::from_secs(3600);
+        let now = Timestamp::from_seconds(100_000);
+        for _ in 0..60 {
+            rate.count("a", 60, now.plus(hour)).unwrap();
+        }
+        assert_eq!(rate.count("a", 60, now), Err(1), "a minute's debt, no more");
+        let later = now.plus(Duration::from_secs(1));
+        rate.count("a", 60, later).unwrap();
+        assert_eq!(rate.count("a", 60, later), Err(1));
+        // Nor does a full table stay full.
+        for key in 0..super::MAX_KEYS {
+            rate.count(key.to_string().leak(), 60, now.plus(hour))
+                .unwrap_or_default();
+        }
+        let later = now.plus(Duration::from_secs(120));
+        assert_eq!(rate.count("new", 60, now), Err(1));
+        rate.count("new", 60, later).unwrap();
     }
 
     #[test]

@@ -155,7 +155,7 @@ impl Source {
         let asked_just_now = |history: &History| {
             history
                 .asked
-                .is_some_and(|asked| now.since(asked) < PROBE_INTERVAL)
+                .is_some_and(|asked| now.is_within(PROBE_INTERVAL, asked))
         };
         if self.client.is_none() {
             return Reachability::Reachable;
@@ -262,7 +262,7 @@ impl Source {
     fn asked_for_unknown_key(&self, now: Timestamp) -> bool {
         self.history()
             .asked_for_unknown_key
-            .is_some_and(|asked| now.since(asked) < UNKNOWN_KEY_INTERVAL)
+            .is_some_and(|asked| now.is_within(UNKNOWN_KEY_INTERVAL, asked))
     }
 
     /// The last failure, while it is too early to ask again: 5 s, doubled each time, to a minute.
@@ -272,7 +272,8 @@ impl Source {
         let wait = BACK_OFF
             .saturating_mul(1 << history.failures.saturating_sub(1).min(8))
             .min(MAX_BACK_OFF);
-        (now.since(asked) < wait).then(|| FetchError::BackingOff(Box::new(failed)))
+        now.is_within(wait, asked)
+            .then(|| FetchError::BackingOff(Box::new(failed)))
     }
 
     fn history(&self) -> History {
@@ -289,15 +290,15 @@ impl Source {
 
 impl Published {
     fn is_fresh(&self, now: Timestamp) -> bool {
-        now.since(self.fetched) < self.life
+        now.is_within(self.life, self.fetched)
     }
 
     fn is_due_soon(&self, now: Timestamp) -> bool {
-        now.since(self.fetched) >= self.life / 4 * 3
+        !now.is_within(self.life / 4 * 3, self.fetched)
     }
 
     fn is_usable(&self, now: Timestamp) -> bool {
-        now.since(self.fetched) < MAX_STALE
+        now.is_within(MAX_STALE, self.fetched)
     }
 }
 
