@@ -355,6 +355,76 @@ async fn a_username_that_comes_back_with_another_subject_gets_no_certificate() {
     assert!(outcomes[2].is_ok(), "the same person may come back");
 }
 
+/// A22: the servers know accounts, not issuers.
+#[tokio::test]
+async fn a_username_is_one_persons_whatever_the_issuer() {
+    let lab = Lab::new();
+    let of = async |issuer: &str, email: &str, seed: u64| {
+        let mut said = snapshot("sub1", Some(email), START);
+        said.issuer = Issuer::new(issuer);
+        said.person = json!([issuer, "sub1"]).to_string();
+        let token = token_of(said, Some(&format!("n{seed}")), "t");
+        let login = lab.open(token, &key(seed), START).unwrap();
+        let context = Context {
+            username: Some("alice".into()),
+            ..context(&login, START)
+        };
+        lab.ledger.record(to_sign(&login, START), context).await
+    };
+    let (ours, theirs) = (ISSUER, "https://partners.example.com");
+    of(ours, "a@example.com", 2).await.unwrap();
+    let error = of(theirs, "b@example.com", 3).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LedgerError::NameTaken {
+                kind: "username",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    of(ours, "a@example.com", 4).await.unwrap();
+    // An address is its issuer's.
+    let mut said = snapshot("sub2", Some("a@example.com"), START);
+    said.issuer = Issuer::new(theirs);
+    said.person = json!([theirs, "sub2"]).to_string();
+    let login = lab
+        .open(token_of(said, Some("n5"), "t"), &key(5), START)
+        .unwrap();
+    lab.certificate(&login, START).await.unwrap();
+    // An operator frees it, whichever issuer is named.
+    let freed = lab
+        .ledger
+        .free_name(theirs, "username", "alice", "local:0", START);
+    assert!(freed.await.unwrap());
+    of(theirs, "b@example.com", 6).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_login_that_was_ended_while_the_clock_was_ahead_stays_ended() {
+    let lab = Lab::new();
+    let login = lab
+        .open(token("alice", "n1", START), &key(2), START)
+        .unwrap();
+    lab.certificate(&login, START).await.unwrap();
+    let ahead = START.plus(9 * HOUR);
+    let ended = lab
+        .logins
+        .end(login.id, &EndedBy::Owner, "request-2", ahead)
+        .await
+        .unwrap();
+    assert_eq!(ended.ended, login.ends.seconds(), "it was over before");
+    // The clock is put right.
+    let back = START.plus(Duration::from_secs(60));
+    assert!(matches!(
+        lab.logins.recall(login.key, back).await,
+        Err(LoginError::Ended)
+    ));
+    let error = lab.certificate(&login, back).await.unwrap_err();
+    assert!(matches!(error, LedgerError::LoginEnded), "{error}");
+}
+
 #[tokio::test]
 async fn a_refreshed_token_must_be_newer_and_another_one() {
     let lab = Lab::new();
