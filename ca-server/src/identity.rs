@@ -55,6 +55,10 @@ pub struct Snapshot {
     pub person: String,
     /// Only from an issuer that is trusted with it, and verified (A20).
     pub email: Option<Email>,
+    /// The address as the issuer says it, where that is not to be trusted: to find people by, and for
+    /// nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said_email: Option<String>,
     /// Groups, exactly as the issuer writes them.
     pub groups: BTreeSet<Group>,
     /// Authentication context class.
@@ -400,6 +404,7 @@ impl Known {
             subject: Subject::new(standard.subject),
             person: profile.person,
             email: profile.email,
+            said_email: profile.said_email,
             groups: profile.groups,
             acr: standard.acr.map(str::to_owned),
             auth_time: standard.auth_time,

@@ -28,6 +28,7 @@ use crate::time::Timestamp;
 
 pub(crate) mod cache;
 mod recall;
+pub(crate) mod search;
 
 use recall::{Opened, read_any, read_login};
 
@@ -451,16 +452,17 @@ impl Logins {
         now: Timestamp,
         fresh: impl Fn(&str) -> Duration + Send + 'static,
     ) -> Result<LoginList, LoginError> {
-        let logins = self
+        let list = self
             .ledger
             .store()
             .read(move |connection| {
+                let live_at = (!query.all).then_some(now);
                 let people = query
                     .user
                     .as_deref()
-                    .map(|user| logins::people_named(connection, user))
+                    .map(|user| search::people(connection, user, live_at))
                     .transpose()?;
-                let live_at = (!query.all).then_some(now);
+                let unknown_user = people.as_ref().is_some_and(Vec::is_empty);
                 let rows = logins::list(connection, live_at, people.as_deref(), LISTED)?;
                 let mut found = Vec::with_capacity(rows.len());
                 for row in rows {
@@ -473,10 +475,13 @@ impl Logins {
                     login.ended = row.ended.map(Timestamp::seconds);
                     found.push(login);
                 }
-                Ok(found)
+                Ok(LoginList {
+                    logins: found,
+                    unknown_user,
+                })
             })
             .await?;
-        Ok(LoginList { logins })
+        Ok(list)
     }
 }
 

@@ -49,6 +49,9 @@ pub struct AuditPage {
     pub records: Vec<AuditRecord>,
     /// There are more in the direction that was asked.
     pub more: bool,
+    /// The query names somebody whom the CA does not know by that name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown_user: bool,
 }
 
 /// One record: the leaf's facts, and its private parts where they are not erased.
@@ -87,6 +90,9 @@ pub struct LoginQuery {
 pub struct LoginList {
     /// At most 1000.
     pub logins: Vec<Login>,
+    /// The query names somebody whom the CA does not know by that name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown_user: bool,
 }
 
 /// The policy that is in force.

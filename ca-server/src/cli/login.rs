@@ -70,7 +70,12 @@ impl List {
         };
         let mut caller = self.access.open(data)?;
         let list: LoginList = caller.call(&Request::get_with(LOGINS, &query), terminal)?;
-        terminal.answer(&list, |list| table(&list.logins))
+        terminal.answer(&list, |list| {
+            if list.unknown_user {
+                return "Nobody is known by that name.".to_owned();
+            }
+            table(&list.logins)
+        })
     }
 }
 
@@ -84,6 +89,14 @@ impl End {
                 user: Some(user.clone()),
             };
             let list: LoginList = caller.call(&Request::get_with(LOGINS, &query), terminal)?;
+            if list.unknown_user {
+                return Err(
+                    Failure::failed(format_args!("Nobody is known by the name {user}.")).next(
+                        "`jit-ssh-ca login list` shows who is signed in; end a login by its \
+                         identifier.",
+                    ),
+                );
+            }
             ids = list.logins.into_iter().map(|login| login.id).collect();
             if ids.is_empty() {
                 return Err(Failure::failed(format_args!("{user} has no live login."))

@@ -151,6 +151,7 @@ fn snapshot(subject: &str, email: Option<&str>, issued_at: Timestamp) -> Snapsho
         subject: Subject::new(subject),
         person: json!([ISSUER, subject]).to_string(),
         email: email.and_then(Email::parse),
+        said_email: None,
         groups: BTreeSet::from([Group::new("Ops")]),
         acr: None,
         amr: vec![],
@@ -344,6 +345,24 @@ async fn a_full_disk_refuses_to_issue_and_still_ends_logins() {
     lab.certificate(&again, START)
         .await
         .expect("with room again it goes on");
+}
+
+#[tokio::test]
+async fn a_full_disk_takes_what_is_there_already() {
+    let lab = Lab::new();
+    let start = async |policy: &str, key_set: &str| {
+        lab.ledger.record_policy(policy, "text", START).await?;
+        lab.ledger.record_key_set(1, 1, key_set, START).await
+    };
+    start("d1", "{\"signed\":1}").await.unwrap();
+    lab.free.store(0, Ordering::SeqCst);
+    start("d1", "{\"signed\":1}")
+        .await
+        .expect("a start that changes nothing writes nothing");
+    for (policy, key_set) in [("d2", "{\"signed\":1}"), ("d1", "{\"signed\":2}")] {
+        let error = start(policy, key_set).await.unwrap_err();
+        assert!(matches!(error, LedgerError::DiskFull), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -223,6 +223,7 @@ impl TestCa {
             subject: Subject::new(person.name),
             person: format!("[\"{ISSUER}\",\"{}\"]", person.name),
             email: None::<Email>,
+            said_email: None,
             groups: person
                 .groups
                 .iter()

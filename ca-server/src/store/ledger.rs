@@ -112,6 +112,14 @@ pub(crate) fn last_of(connection: &Connection, kind: Kind) -> Result<Option<Row>
     rows.next()?.map(row).transpose()
 }
 
+/// Whether a key set's record is of the set with that hash.
+pub(crate) fn says_key_set(row: &Row, sha256: Hash) -> bool {
+    let says = format!("\"sha256\":\"{sha256}\"");
+    row.leaf
+        .windows(says.len())
+        .any(|window| window == says.as_bytes())
+}
+
 /// A part, unless it was erased.
 pub(crate) fn part(
     connection: &Connection,

@@ -18,6 +18,8 @@ pub(in crate::identity) struct Profile {
     pub(in crate::identity) person: String,
     /// See [`crate::identity::Snapshot::email`].
     pub(in crate::identity) email: Option<Email>,
+    /// See [`crate::identity::Snapshot::said_email`].
+    pub(in crate::identity) said_email: Option<String>,
     /// See [`crate::identity::Snapshot::groups`].
     pub(in crate::identity) groups: BTreeSet<Group>,
     /// See [`crate::identity::Snapshot::claims`].
@@ -32,9 +34,11 @@ impl Profile {
         userinfo: Option<&Map<String, Value>>,
         config: &IssuerConfig,
     ) -> Result<Self, ProviderError> {
+        let email = email(token, userinfo, config)?;
         Ok(Profile {
             person: Profile::person_of(token, config)?,
-            email: email(token, userinfo, config)?,
+            said_email: said_email(token, userinfo).filter(|_| email.is_none()),
+            email,
             groups: groups(token, userinfo, config)?,
             claims: other_claims(token, userinfo, config),
         })
@@ -172,6 +176,15 @@ fn email(
         Some(Value::String(email)) => Ok(Email::parse(email).filter(|_| verified)),
         Some(_) => Err(ProviderError::Malformed("email")),
     }
+}
+
+/// Whatever stands there as an address, of a length that one may have (RFC 5321 §4.5.3.1.3).
+fn said_email(token: &Map<String, Value>, userinfo: Option<&Map<String, Value>>) -> Option<String> {
+    let email = token
+        .get("email")
+        .or_else(|| userinfo?.get("email"))?
+        .as_str()?;
+    (email.len() <= 254).then(|| email.to_owned())
 }
 
 fn groups(

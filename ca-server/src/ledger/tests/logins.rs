@@ -401,6 +401,50 @@ async fn a_username_is_one_persons_whatever_the_issuer() {
     of(theirs, "b@example.com", 6).await.unwrap();
 }
 
+/// An address that does not count grants nothing and pins nothing, but it is how others call her.
+#[tokio::test]
+async fn a_person_is_found_by_the_name_that_the_issuer_gives() {
+    let lab = Lab::new();
+    let mut said = snapshot("00u1a2", None, START);
+    said.said_email = Some("Alice@Example.com".into());
+    said.claims
+        .insert("preferred_username".into(), json!("alice.b"));
+    let login = lab
+        .open(token_of(said, Some("n1"), "t1"), &key(2), START)
+        .unwrap();
+    lab.certificate(&login, START).await.unwrap();
+    let bob = lab.open(token("bob", "n2", START), &key(3), START).unwrap();
+    lab.certificate(&bob, START).await.unwrap();
+    let find = async |user: &str, now| {
+        let query = LoginQuery {
+            all: false,
+            user: Some(user.to_owned()),
+        };
+        let list = lab.logins.list(query, now, |_| HOUR).await.unwrap();
+        let query = AuditQuery {
+            user: Some(user.to_owned()),
+            ..AuditQuery::default()
+        };
+        let page = list::page(&lab.ledger, query).await.unwrap();
+        assert_eq!(page.unknown_user, list.unknown_user);
+        (list.logins.len(), page.records.len(), list.unknown_user)
+    };
+    for name in [
+        "alice@example.com",
+        "Alice@Example.com",
+        "alice.b",
+        "00u1a2",
+    ] {
+        assert_eq!(find(name, START).await, (1, 2, false), "{name}");
+    }
+    for name in ["alice", "alice@example.co", "", "%", "ALICE.B"] {
+        assert_eq!(find(name, START).await, (0, 0, true), "{name}");
+    }
+    // Whose login is over is not signed in, which is something else than unknown.
+    let later = START.plus(9 * HOUR);
+    assert_eq!(find("00u1a2", later).await, (0, 2, false));
+}
+
 #[tokio::test]
 async fn a_login_that_was_ended_while_the_clock_was_ahead_stays_ended() {
     let lab = Lab::new();

@@ -144,13 +144,7 @@ impl Step<'_> {
             }
             Work::KeySet { entry, sha256 } => {
                 let last = records::last_of(self.connection, Kind::KeySet)?;
-                let says = format!("\"sha256\":\"{sha256}\"");
-                let same = last.is_some_and(|row| {
-                    row.leaf
-                        .windows(says.len())
-                        .any(|window| window == says.as_bytes())
-                });
-                if same {
+                if last.is_some_and(|row| records::says_key_set(&row, sha256)) {
                     None
                 } else {
                     Some(self.append(&entry, found)?)
