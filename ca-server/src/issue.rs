@@ -81,6 +81,12 @@ pub(crate) enum IssueError {
         /// Seconds.
         wait: u64,
     },
+    /// The caller: later. All of them stay in the ledger for ever.
+    #[error("too many certificates of one person in a day")]
+    TooManyToday {
+        /// Seconds.
+        wait: u64,
+    },
     /// The policy: no.
     #[error("refused by the rule {}: {}", .0.rule, .0.reason)]
     Refused(Box<Refusal>),
@@ -119,7 +125,8 @@ pub(crate) async fn issue(
     // 6. The policy decides; the request can only narrow.
     let ask = ask(&input);
     let grant = decide(state, snapshot, &input, &login, &ask, freshness).await?;
-    // 7. The certificate, without a signature.
+    // 7. The certificate, without a signature; unless the person had a day's worth.
+    not_too_many(state, snapshot, &login, now)?;
     let certificate = certificate(state, &login, &grant, now)?;
     // 8. The record: exactly these bytes, durable, in one transaction with the opening or the
     //    refresh of the login, and only if that login still lives there.
@@ -180,6 +187,19 @@ fn not_too_often(
         .people
         .count(person.to_owned(), limit, now)
         .map_err(|wait| IssueError::TooMany { wait })
+}
+
+fn not_too_many(
+    state: &State,
+    snapshot: &Snapshot,
+    login: &LiveLogin,
+    now: Timestamp,
+) -> Result<(), IssueError> {
+    let limit = snapshot.config.limits.certificates_per_day;
+    state
+        .certificates
+        .count(login.identity.person.clone(), limit, now)
+        .map_err(|wait| IssueError::TooManyToday { wait })
 }
 
 fn ask(input: &IssueInput) -> Ask {

@@ -184,6 +184,7 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
         replay: ReplayWindow::new(),
         peers: Rate::new(),
         people: Rate::new(),
+        certificates: Rate::per_day(),
         sign_ins: SignIns::default(),
         open: Arc::new(Open::default()),
         metrics: Metrics::new(),

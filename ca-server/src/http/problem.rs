@@ -190,6 +190,13 @@ impl From<IssueError> for Failure {
                 "Wait a little; one certificate serves many connections.",
             )
             .retry_after(wait),
+            IssueError::TooManyToday { wait } => Failure::new(
+                Kind::TooMany,
+                "You had as many certificates as one person may have in a day.",
+                "Look for a script that asks in a loop: one certificate serves many connections \
+                 until it expires.",
+            )
+            .retry_after(wait),
             IssueError::Refused(refusal) => {
                 let Refusal {
                     rule, reason, help, ..

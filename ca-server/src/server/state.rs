@@ -89,6 +89,8 @@ pub(crate) struct State {
     pub(crate) replay: ReplayWindow,
     pub(crate) peers: Rate<IpAddr>,
     pub(crate) people: Rate<String>,
+    /// Certificates a day.
+    pub(crate) certificates: Rate<String>,
     pub(crate) sign_ins: SignIns,
     pub(crate) open: Arc<Open>,
     pub(crate) metrics: Metrics,

@@ -511,6 +511,28 @@ fn a87_who_asks_too_often_asks_the_provider_nothing() {
 }
 
 #[test]
+fn a87_one_person_cannot_fill_the_ledger() {
+    let lab = Lab::builder()
+        .sections(
+            "[limits]\nrequests_per_peer = 0\nrequests_per_person = 0\ncertificates_per_day = 5",
+        )
+        .start();
+    let wire = lab.wire();
+    let alice = lab.login("alice");
+    for _ in 1..5 {
+        wire.ask(&alice.key, &json!({})).certificate();
+    }
+    let problem = wire.ask(&alice.key, &json!({})).refused(Kind::TooMany);
+    assert!(format!("{problem:?}").contains("in a day"), "{problem:?}");
+    // Nor by another login: it is the person who counts.
+    let (key, salt) = (Key::new(), BindingSalt::new());
+    let token = lab.idp.token("alice", &salt.nonce(&key)).sign();
+    wire.open_with(&key, &salt, &token).refused(Kind::TooMany);
+    assert_eq!(lab.ca.records_of("certificate").len(), 5);
+    lab.login("dave");
+}
+
+#[test]
 fn a19_a_login_that_an_administrator_ended_gets_no_further_certificate() {
     let lab = Lab::start();
     let wire = lab.wire();
