@@ -55,6 +55,10 @@ pub struct IdentityFacts {
     pub person: String,
     /// Only from an issuer that is trusted with it, and verified (A20).
     pub email: Option<Email>,
+    /// The address as the issuer says it, where that is not to be trusted: to find people by, and for
+    /// nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said_email: Option<String>,
     /// Groups, exactly as the issuer writes them.
     pub groups: BTreeSet<Group>,
     /// Authentication context class.
@@ -146,6 +150,36 @@ pub struct Refresh<'a> {
     pub last_token_id: &'a str,
 }
 
+impl Refresh<'_> {
+    /// The same person, client and key, and newer.
+    fn goes_on_with(&self, judged: &Judged<'_>, known: &Known) -> Result<(), IdentityError> {
+        judged.standard.bound_to_login(self.nonce)?;
+        if known.config.issuer.as_ref() != self.issuer {
+            return Err(RefreshError::OtherIssuer.into());
+        }
+        if judged.client_id != self.client_id {
+            return Err(RefreshError::OtherClient.into());
+        }
+        if judged.standard.subject != self.subject || judged.person != self.person {
+            return Err(RefreshError::OtherPerson.into());
+        }
+        // Some providers hand out the first token again: that is no fresh word.
+        if judged.standard.issued_at <= self.last_issued_at || judged.token_id == self.last_token_id
+        {
+            return Err(RefreshError::NotNewer.into());
+        }
+        Ok(())
+    }
+}
+
+/// What a genuine token says by itself: all that is known before its issuer is asked about the person.
+struct Judged<'a> {
+    client_id: &'a str,
+    standard: Standard<'a>,
+    person: String,
+    token_id: String,
+}
+
 /// Whether an issuer answers at all, for `issuer_outage_grace`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reachability {
@@ -227,11 +261,28 @@ impl Identities {
         opening: Opening<'_>,
         now: Timestamp,
     ) -> Result<VerifiedToken, IdentityError> {
-        let token = Token::parse(opening.id_token)?;
+        self.verify_opening_of(opening, |_| Ok(()), now).await
+    }
+
+    /// The same, if `admit` takes the person of the token ([`Snapshot::person`]): it is asked once,
+    /// and before the issuer is asked anything about that person.
+    pub async fn verify_opening_of<E: From<IdentityError>>(
+        &self,
+        opening: Opening<'_>,
+        admit: impl FnOnce(&str) -> Result<(), E>,
+        now: Timestamp,
+    ) -> Result<VerifiedToken, E> {
+        let token = Token::parse(opening.id_token).map_err(IdentityError::from)?;
         let known = self.known(&token)?;
         let nonce = binding::expected(&opening);
-        let bound = |standard: &Standard<'_>| standard.bound_to(&nonce);
-        known.verify(&token, opening.access_token, bound, now).await
+        let meant = |judged: &Judged<'_>| {
+            judged
+                .standard
+                .bound_to(&nonce)
+                .map_err(IdentityError::from)?;
+            admit(&judged.person)
+        };
+        known.verify(&token, opening.access_token, meant, now).await
     }
 
     /// Judges a refreshed token of a live login: the same person, client and key, and newer.
@@ -242,27 +293,8 @@ impl Identities {
     ) -> Result<VerifiedToken, IdentityError> {
         let token = Token::parse(refresh.id_token)?;
         let known = self.known(&token)?;
-        let bound = |standard: &Standard<'_>| standard.bound_to_login(refresh.nonce);
-        let verified = known
-            .verify(&token, refresh.access_token, bound, now)
-            .await?;
-        let identity = &verified.identity;
-        if identity.issuer.as_ref() != refresh.issuer {
-            return Err(RefreshError::OtherIssuer.into());
-        }
-        if identity.client_id != refresh.client_id {
-            return Err(RefreshError::OtherClient.into());
-        }
-        if identity.subject.as_ref() != refresh.subject || identity.person != refresh.person {
-            return Err(RefreshError::OtherPerson.into());
-        }
-        // Some providers hand out the first token again: that is no fresh word.
-        if identity.issued_at <= refresh.last_issued_at
-            || verified.token_id == refresh.last_token_id
-        {
-            return Err(RefreshError::NotNewer.into());
-        }
-        Ok(verified)
+        let meant = |judged: &Judged<'_>| refresh.goes_on_with(judged, known);
+        known.verify(&token, refresh.access_token, meant, now).await
     }
 
     /// Whether an issuer answers; asks it, at most every few seconds.
@@ -291,45 +323,85 @@ impl Identities {
 }
 
 impl Known {
-    /// Everything that holds for every token, in the order in which it is believed.
-    async fn verify(
+    /// Everything that holds for every token, in the order in which it is believed. `meant` says
+    /// what it must be for this use; it comes before userinfo, so that a token which is of no use
+    /// asks the issuer nothing.
+    async fn verify<E: From<IdentityError>>(
         &self,
         token: &Token<'_>,
         access_token: Option<&str>,
-        bound: impl FnOnce(&Standard<'_>) -> Result<(), ClaimError>,
+        meant: impl FnOnce(&Judged<'_>) -> Result<(), E>,
         now: Timestamp,
-    ) -> Result<VerifiedToken, IdentityError> {
+    ) -> Result<VerifiedToken, E> {
+        let (judged, published) = self.judge(token, now).await?;
+        meant(&judged)?;
+        Ok(self
+            .identity(token, access_token, judged, &published)
+            .await?)
+    }
+
+    /// Signature and standard claims.
+    async fn judge<'a>(
+        &'a self,
+        token: &'a Token<'_>,
+        now: Timestamp,
+    ) -> Result<(Judged<'a>, Arc<Published>), IdentityError> {
         let config = &self.config;
         let audience = claims::audience(&token.claims)?;
         let client = config.client(audience).ok_or(ClaimError::Audience)?;
         let published = self.signed(token, &client.id, now).await?;
         let standard = Standard::judge(&token.claims, config, &client.id, now)?;
-        bound(&standard)?;
+        let token_id = match standard.id {
+            Some(id) if id.len() <= MAX_TOKEN_ID => id.to_owned(),
+            _ => token.digest(),
+        };
+        let judged = Judged {
+            client_id: &client.id,
+            person: Profile::person_of(&token.claims, config)?,
+            standard,
+            token_id,
+        };
+        Ok((judged, published))
+    }
+
+    /// The person, with what userinfo adds where groups are only there.
+    async fn identity(
+        &self,
+        token: &Token<'_>,
+        access_token: Option<&str>,
+        judged: Judged<'_>,
+        published: &Published,
+    ) -> Result<VerifiedToken, IdentityError> {
+        let config = &self.config;
+        let Judged {
+            client_id,
+            standard,
+            token_id,
+            ..
+        } = judged;
         let userinfo = match (config.groups.is_userinfo(), access_token) {
             (false, _) => None,
             (true, None) => return Err(AccessTokenError::Missing.into()),
             (true, Some(access_token)) => {
+                bearer(access_token)?;
                 let key = published
                     .keys
                     .candidates(token.key_id.as_deref(), token.algorithm);
                 same_access_token(&token.claims, access_token, token.algorithm, key.first())?;
                 Some(
-                    self.userinfo(&published, access_token, standard.subject, now)
+                    self.userinfo(published, access_token, standard.subject)
                         .await?,
                 )
             }
         };
         let profile = Profile::read(&token.claims, userinfo.as_ref(), config)?;
-        let token_id = match standard.id {
-            Some(id) if id.len() <= MAX_TOKEN_ID => id.to_owned(),
-            _ => token.digest(),
-        };
         let snapshot = IdentityFacts {
             issuer: config.issuer.clone(),
-            client_id: client.id.clone(),
+            client_id: client_id.to_owned(),
             subject: Subject::new(standard.subject),
             person: profile.person,
             email: profile.email,
+            said_email: profile.said_email,
             groups: profile.groups,
             acr: standard.acr.map(str::to_owned),
             auth_time: standard.auth_time,
@@ -389,9 +461,8 @@ impl Known {
         published: &Published,
         access_token: &str,
         subject: &str,
-        now: Timestamp,
     ) -> Result<Map<String, Value>, IdentityError> {
-        let userinfo = match self.source.userinfo(published, access_token, now).await {
+        let userinfo = match self.source.userinfo(published, access_token).await {
             Ok(userinfo) => userinfo,
             Err(FetchError::Refused(status)) => {
                 return Err(AccessTokenError::Refused(status).into());
@@ -408,6 +479,17 @@ impl Known {
             _ => Err(AccessTokenError::OtherPerson.into()),
         }
     }
+}
+
+/// `b64token` of RFC 6750 §2.1: anything else is no header, and would look as if the issuer did not
+/// answer.
+fn bearer(access_token: &str) -> Result<(), AccessTokenError> {
+    let body = access_token.trim_end_matches('=');
+    let is_right = |it: u8| it.is_ascii_alphanumeric() || b"-._~+/".contains(&it);
+    if body.is_empty() || access_token.len() > MAX_ACCESS_TOKEN || !body.bytes().all(is_right) {
+        return Err(AccessTokenError::Malformed);
+    }
+    Ok(())
 }
 
 /// `at_hash`, where the token has one: the access token came with it (Core 1.0 §3.1.3.8).
@@ -435,6 +517,9 @@ fn same_access_token(
 
 /// Longest `jti` that is kept as it is.
 const MAX_TOKEN_ID: usize = 128;
+
+/// Longest access token that is passed on.
+const MAX_ACCESS_TOKEN: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests;

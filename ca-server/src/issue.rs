@@ -81,6 +81,12 @@ pub(crate) enum IssueError {
         /// Seconds.
         wait: u64,
     },
+    /// The caller: later. All of them stay in the ledger for ever.
+    #[error("too many certificates of one person in a day")]
+    TooManyToday {
+        /// Seconds.
+        wait: u64,
+    },
     /// The policy: no.
     #[error("refused by the rule {}: {}", .0.rule, .0.reason)]
     Refused(Box<Refusal>),
@@ -104,10 +110,12 @@ pub(crate) async fn issue(
     // 1. Possession. `input.key` signed this very request; nothing else makes a `ProvenKey`.
     one_way_in(&input.request)?;
     // 2. Who. A token opens a login or makes one fresh; without a token the key's login is meant.
+    // 3. Not too often: within 2, as soon as the person is known, and before their issuer is asked
+    //    anything about them.
     let login = match (&input.request.open, &input.request.refresh) {
         (Some(open), _) => user::open(state, snapshot, &input, open).await?,
         (None, Some(token)) => renew::with_token(state, snapshot, &input, token).await?,
-        (None, None) => state.logins.recall(input.key.hash(), input.now).await?,
+        (None, None) => renew::by_key(state, snapshot, &input).await?,
     };
     match within(state, snapshot, &input, &login).await {
         // The token opened this login before, and a newer one came since. What is stored counts
@@ -128,16 +136,15 @@ async fn within(
     login: &LiveLogin,
 ) -> Result<CertificateAnswer, IssueError> {
     let now = input.now;
-    // 3. Still trusted. The issuer and the client may be gone since the login began.
+    // 4. Still trusted. The issuer and the client may be gone since the login began.
     still_configured(snapshot, login)?;
-    // 4. Not too often.
-    not_too_often(state, snapshot, login, now)?;
     // 5. Fresh enough to be decided on; an outage of the issuer may stretch that, by role.
     let freshness = renew::freshness(snapshot, login, now).await;
     // 6. The policy decides; the request can only narrow.
     let ask = ask(input);
     let grant = decide(state, snapshot, input, login, &ask, freshness).await?;
-    // 7. The certificate, without a signature.
+    // 7. The certificate, without a signature; unless the person had a day's worth.
+    not_too_many(state, snapshot, login, now)?;
     let certificate = certificate(state, snapshot, login, &grant, now)?;
     // 8. The record: exactly these bytes, durable, in one transaction with the opening or the
     //    refresh of the login, and only if that login still lives there.
@@ -189,17 +196,30 @@ pub(crate) fn still_configured(snapshot: &Snapshot, login: &LiveLogin) -> Result
 fn not_too_often(
     state: &State,
     snapshot: &Snapshot,
-    login: &LiveLogin,
+    person: &str,
     now: Timestamp,
 ) -> Result<(), IssueError> {
     let limit = snapshot.config.limits.requests_per_person;
     state
         .people
-        .count(login.identity.person.clone(), limit, now)
+        .count(person.to_owned(), limit, now)
         .map_err(|wait| {
-            state.ledger.count_refused_to(&login.identity.person, now);
+            state.ledger.count_refused_to(person, now);
             IssueError::TooMany { wait }
         })
+}
+
+fn not_too_many(
+    state: &State,
+    snapshot: &Snapshot,
+    login: &LiveLogin,
+    now: Timestamp,
+) -> Result<(), IssueError> {
+    let limit = snapshot.config.limits.certificates_per_day;
+    state
+        .certificates
+        .count(login.identity.person.clone(), limit, now)
+        .map_err(|wait| IssueError::TooManyToday { wait })
 }
 
 fn ask(input: &IssueInput) -> Ask {

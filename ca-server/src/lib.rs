@@ -41,6 +41,8 @@ pub mod store;
 
 pub mod login;
 
+mod sign_in;
+
 pub mod web;
 
 mod metrics;

@@ -29,6 +29,7 @@ use crate::time::Timestamp;
 
 pub(crate) mod cache;
 mod recall;
+pub(crate) mod search;
 
 use recall::{Opened, read_any, read_login};
 
@@ -456,16 +457,17 @@ impl Logins {
         now: Timestamp,
         fresh: impl Fn(&str) -> Duration + Send + 'static,
     ) -> Result<LoginList, LoginError> {
-        let logins = self
+        let list = self
             .ledger
             .store()
             .read(move |connection| {
+                let live_at = (!query.all).then_some(now);
                 let people = query
                     .user
                     .as_deref()
-                    .map(|user| logins::people_named(connection, user))
+                    .map(|user| search::people(connection, user, live_at))
                     .transpose()?;
-                let live_at = (!query.all).then_some(now);
+                let unknown_user = people.as_ref().is_some_and(Vec::is_empty);
                 let rows = logins::list(connection, live_at, people.as_deref(), LISTED + 1)?;
                 // One more than is shown tells whether there are more.
                 let more = rows.len() > LISTED;
@@ -483,10 +485,11 @@ impl Logins {
                 Ok(LoginList {
                     logins: found,
                     more,
+                    unknown_user,
                 })
             })
             .await?;
-        Ok(logins)
+        Ok(list)
     }
 }
 

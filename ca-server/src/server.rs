@@ -20,11 +20,11 @@ use crate::config::{self, LogFormat, Tls};
 use crate::entropy;
 use crate::http::rate::Rate;
 use crate::http::replay::ReplayWindow;
-use crate::http::routes::sign_ins::SignIns;
 use crate::ledger::{Ledger, LedgerError};
 use crate::login::Logins;
 use crate::metrics::Metrics;
 use crate::secret::Secret;
+use crate::sign_in::SignIns;
 use crate::signer::key_set::{self, KeySetError, Loaded};
 use crate::signer::{Keyring, SignerError};
 use crate::store::{StoreError, StoreOptions};
@@ -185,6 +185,7 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
         replay: ReplayWindow::new(),
         peers: Rate::new(),
         people: Rate::new(),
+        certificates: Rate::per_day(),
         sign_ins: SignIns::default(),
         open: Arc::new(Open::default()),
         metrics: Metrics::new(),

@@ -58,7 +58,17 @@ impl Timestamp {
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// Whether `earlier` is less than `span` ago. A moment of the future is not: what was noted
+    /// before the clock was set back must not last until the clock is there again. Requests that are
+    /// answered side by side may be a little apart.
+    pub fn is_within(self, span: Duration, earlier: Timestamp) -> bool {
+        earlier <= self.plus(APART) && self.since(earlier) < span
+    }
 }
+
+/// How far moments that belong to one request may be apart, at most.
+const APART: Duration = Duration::from_secs(60);
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

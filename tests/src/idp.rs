@@ -103,6 +103,8 @@ pub struct Faults {
     pub no_token_at_refresh: bool,
     /// A refresh gives the very same ID token again (Authentik did).
     pub same_token_at_refresh: bool,
+    /// Userinfo answers with this status.
+    pub userinfo_status: Option<u16>,
     /// The token of a sign-in lacks the nonce.
     pub no_nonce: bool,
 }
@@ -295,6 +297,15 @@ impl Idp {
         let inner = self.inner();
         let claims = inner.claims(person, CLIENT, Some(nonce));
         Token::new(&inner.keys[0], claims)
+    }
+
+    /// An access token of a person, which userinfo takes.
+    pub fn access_token(&self, person: &str) -> String {
+        let access = random();
+        self.inner()
+            .access
+            .insert(access.clone(), person.to_owned());
+        access
     }
 }
 
@@ -539,6 +550,9 @@ async fn redeem(State(inner): State<Shared>, body: Bytes) -> Response {
 
 async fn userinfo(State(inner): State<Shared>, headers: HeaderMap) -> Response {
     let inner = inner.lock().unwrap();
+    if let Some(status) = inner.faults.userinfo_status {
+        return StatusCode::from_u16(status).unwrap().into_response();
+    }
     let person = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())

@@ -49,6 +49,9 @@ pub struct AuditPage {
     pub records: Vec<AuditRecord>,
     /// There are more in the direction that was asked.
     pub more: bool,
+    /// The query names somebody whom the CA does not know by that name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown_user: bool,
 }
 
 /// One record: the leaf's facts, and its private parts where they are not erased.
@@ -90,6 +93,9 @@ pub struct LoginList {
     /// There are older ones.
     #[serde(default)]
     pub more: bool,
+    /// The query names somebody whom the CA does not know by that name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown_user: bool,
 }
 
 /// Query and answer of `DELETE /v1/admin/names`: a name that another person of that issuer may come

@@ -81,11 +81,12 @@ impl List {
         } else {
             u64::from(self.limit)
         };
-        let mut found = false;
+        let (mut found, mut unknown) = (false, false);
         while left > 0 {
             query.limit = Some(u32::try_from(left.min(PAGE)).unwrap_or(u32::MAX));
             let page: AuditPage =
                 caller.call(&Request::get_with("/v1/admin/audit", &query), terminal)?;
+            unknown = page.unknown_user;
             for record in &page.records {
                 terminal.answer(record, line)?;
                 found = true;
@@ -98,7 +99,9 @@ impl List {
             }
             query.before = last;
         }
-        if !found {
+        if unknown {
+            terminal.say("Nobody is known by that name.")?;
+        } else if !found {
             terminal.say("There is no such record.")?;
         }
         Ok(())

@@ -3,12 +3,14 @@
 //! caller's rights, carries the file to where it is wanted.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jit_ssh_api::admin::{BackupAnswer, BackupRequest};
 use jit_ssh_connect::Request;
 use jit_ssh_terminal::{Failure, Terminal};
+use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 
 use super::access::Access;
@@ -46,9 +48,11 @@ impl Backup {
         };
         let answer: BackupAnswer =
             caller.call(&Request::post("/v1/admin/backup", &request)?, terminal)?;
-        let carried = carry(Path::new(&answer.path), &file);
+        // By the name that was chosen here: the serving process has fewer rights than this command,
+        // so nothing that it says is opened or removed.
+        let carried = theirs(data, &made).and_then(|from| carry(from, &file));
         // Whatever became of it, the serving process's copy is not left behind.
-        let _ = std::fs::remove_file(&answer.path);
+        let _ = std::fs::remove_file(&made);
         let sha256 = carried.map_err(|error| {
             Failure::failed(format_args!("{} cannot be written.", file.display()))
                 .why(error)
@@ -74,9 +78,23 @@ impl Backup {
     }
 }
 
+/// The file that the serving process made: no link, no pipe, and nobody's but that of the data
+/// folder's owner under no other name. That process could put anything in its place.
+fn theirs(data: &Path, made: &Path) -> std::io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(made, flags, Mode::empty())?);
+    let (found, owner) = (file.metadata()?, data.metadata()?.uid());
+    if found.is_file() && found.uid() == owner && found.nlink() == 1 {
+        return Ok(file);
+    }
+    Err(std::io::Error::other(format!(
+        "{} is not the file of the CA that it must be",
+        made.display()
+    )))
+}
+
 /// Copies into a new file that only its owner reads; gives its SHA-256.
-fn carry(from: &Path, to: &Path) -> std::io::Result<String> {
-    let mut from = File::open(from)?;
+fn carry(mut from: File, to: &Path) -> std::io::Result<String> {
     let mut file = folder::create_new(to, 0o600)?;
     let copied = std::io::copy(&mut from, &mut file).and_then(|_| file.sync_all());
     let digest = copied.and_then(|()| {
@@ -93,4 +111,41 @@ fn carry(from: &Path, to: &Path) -> std::io::Result<String> {
         let _ = std::fs::remove_file(to);
     }
     digest
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test's own files")]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::theirs;
+
+    #[test]
+    fn what_the_ca_puts_in_the_place_of_its_backup_is_not_read() {
+        let (data, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let secret = other.path().join("shadow");
+        std::fs::write(&secret, "root's").unwrap();
+        let (link, name) = (data.path().join("link"), data.path().join("name"));
+        symlink(&secret, &link).unwrap();
+        std::fs::hard_link(&secret, &name).unwrap();
+        let pipe = data.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        for attempt in [link, name, pipe, data.path().to_owned()] {
+            assert!(theirs(data.path(), &attempt).is_err(), "{attempt:?}");
+        }
+        let made = data.path().join("made");
+        std::fs::write(&made, "backup").unwrap();
+        theirs(data.path(), &made).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&made, Some(12345), None).unwrap();
+            assert!(theirs(data.path(), &made).is_err(), "another user's");
+        }
+    }
 }

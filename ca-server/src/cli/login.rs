@@ -103,7 +103,12 @@ impl List {
         };
         let mut caller = self.access.open(data)?;
         let list: LoginList = caller.call(&Request::get_with(LOGINS, &query), terminal)?;
-        terminal.answer(&list, |list| table(&list.logins))?;
+        terminal.answer(&list, |list| {
+            if list.unknown_user {
+                return "Nobody is known by that name.".to_owned();
+            }
+            table(&list.logins)
+        })?;
         if list.more {
             terminal.warn("There are older logins than these: ask for one person with --user.");
         }
@@ -121,6 +126,14 @@ impl End {
                 user: Some(user.clone()),
             };
             let list: LoginList = caller.call(&Request::get_with(LOGINS, &query), terminal)?;
+            if list.unknown_user {
+                return Err(
+                    Failure::failed(format_args!("Nobody is known by the name {user}.")).next(
+                        "`jit-ssh-ca login list` shows who is signed in; end a login by its \
+                         identifier.",
+                    ),
+                );
+            }
             if list.more {
                 terminal.warn(format_args!(
                     "{user} has more live logins than one answer holds: run this again."

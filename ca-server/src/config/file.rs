@@ -121,6 +121,10 @@ section! {
         requests_per_peer: u32 = 6000, Reload;
         /// Certificates and logins a minute for one person; 0: no limit.
         requests_per_person: u32 = 300, Reload;
+        /// Certificates a day for one person: as many may come at once, after that one each time
+        /// that a day divided by this is over. Each is kept in the ledger, some 2 KB, for ever; 0: no
+        /// limit.
+        certificates_per_day: u32 = 5000, Reload;
         /// Largest body of a request.
         body: Size = Size::kib(64), Reload;
         /// How long the TLS handshake, the head of a request and an idle connection may take.

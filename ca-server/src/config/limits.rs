@@ -15,6 +15,8 @@ pub struct Limits {
     pub requests_per_peer: u32,
     /// Certificates and logins a minute for one person; 0: no limit.
     pub requests_per_person: u32,
+    /// Certificates a day for one person; 0: no limit.
+    pub certificates_per_day: u32,
     /// Bytes of a body.
     pub body: usize,
     /// Handshake, head of a request, idle connection.
@@ -52,6 +54,7 @@ pub(super) fn check(limits: &file::Limits, wrong: &mut Wrong<'_>) -> Limits {
         connections_per_peer: limits.connections_per_peer as usize,
         requests_per_peer: limits.requests_per_peer,
         requests_per_person: limits.requests_per_person,
+        certificates_per_day: limits.certificates_per_day,
         body,
         head_time: limits.head_time.get(),
         body_time: limits.body_time.get(),

@@ -14,6 +14,7 @@ use crate::issue::IssueError;
 use crate::ledger::LedgerError;
 use crate::login::LoginError;
 use crate::policy::Refusal;
+use crate::sign_in::OtherKey;
 
 /// A refusal on its way out.
 #[derive(Debug)]
@@ -138,6 +139,16 @@ impl Failure {
     }
 }
 
+impl From<OtherKey> for Failure {
+    fn from(_: OtherKey) -> Self {
+        Failure::new(
+            Kind::Conflict,
+            "This state was announced by another key.",
+            "Make a new random state.",
+        )
+    }
+}
+
 impl From<IssueError> for Failure {
     fn from(error: IssueError) -> Self {
         match error {
@@ -177,6 +188,13 @@ impl From<IssueError> for Failure {
                 Kind::TooMany,
                 "You asked for too many certificates in a minute.",
                 "Wait a little; one certificate serves many connections.",
+            )
+            .retry_after(wait),
+            IssueError::TooManyToday { wait } => Failure::new(
+                Kind::TooMany,
+                "You had as many certificates as one person may have in a day.",
+                "Look for a script that asks in a loop: one certificate serves many connections \
+                 until it expires.",
             )
             .retry_after(wait),
             IssueError::Refused(refusal) => {
@@ -256,6 +274,15 @@ impl From<LedgerError> for Failure {
                 Kind::Conflict,
                 "Another person is signed in with this key.",
                 "Use a key of your own; the other login must end first.",
+            ),
+            LedgerError::NameTaken {
+                kind: "username",
+                name,
+            } => Failure::new(
+                Kind::TokenRefused,
+                format!("The username {name:?} belongs to another person, who had it first."),
+                "Ask whoever looks after the policy to name an account of your own in a [username] \
+                 table: docs/policy.md says how.",
             ),
             LedgerError::NameTaken { kind, name } => Failure::new(
                 Kind::TokenRefused,

@@ -1,5 +1,5 @@
 //! How often one caller may come: the generic cell rate algorithm, one number a caller. A minute's
-//! worth may come at once; after that at the steady rate. Nobody can fill the memory: the table has
+//! (a day's) worth may come at once; after that at the steady rate. Nobody can fill the memory: the table has
 //! a size, and when it is full, callers that owe nothing are forgotten first.
 
 use std::collections::HashMap;
@@ -11,33 +11,52 @@ use crate::time::Timestamp;
 /// A limit by key. The number is when the caller's debt is paid, in microseconds since 1970.
 #[derive(Debug)]
 pub(crate) struct Rate<K> {
+    /// In microseconds.
+    period: u64,
     paid: Mutex<HashMap<K, u64>>,
 }
 
 impl<K: Eq + Hash> Rate<K> {
+    /// By the minute.
     pub(crate) fn new() -> Self {
+        Rate::per(MINUTE)
+    }
+
+    /// By the day.
+    pub(crate) fn per_day() -> Self {
+        Rate::per(DAY)
+    }
+
+    fn per(period: u64) -> Self {
         Rate {
+            period,
             paid: Mutex::new(HashMap::new()),
         }
     }
 
-    /// Counts one; `Err` with the seconds to wait where it is too much. 0 a minute is no limit.
-    pub(crate) fn count(&self, key: K, per_minute: u32, now: Timestamp) -> Result<(), u64> {
-        if per_minute == 0 {
+    /// Counts one; `Err` with the seconds to wait where it is too much. `most` of 0 is no limit.
+    pub(crate) fn count(&self, key: K, most: u32, now: Timestamp) -> Result<(), u64> {
+        if most == 0 {
             return Ok(());
         }
         let now = now.millis().saturating_mul(1000);
-        let cost = MINUTE / u64::from(per_minute);
+        let cost = self.period / u64::from(most);
+        // Nobody owes more than a period: what says so was written before the clock was set back.
+        let latest = now.saturating_add(self.period);
         let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
         if paid.len() >= MAX_KEYS && !paid.contains_key(&key) {
-            paid.retain(|_, until| *until > now);
+            paid.retain(|_, until| {
+                *until = latest.min(*until);
+                *until > now
+            });
             if paid.len() >= MAX_KEYS {
                 return Err(1);
             }
         }
         let until = paid.entry(key).or_insert(now);
+        *until = latest.min(*until);
         let next = (*until).max(now).saturating_add(cost);
-        let over = next.saturating_sub(now.saturating_add(MINUTE));
+        let over = next.saturating_sub(latest);
         if over > 0 {
             return Err(over.div_ceil(1_000_000).max(1));
         }
@@ -47,6 +66,7 @@ impl<K: Eq + Hash> Rate<K> {
 }
 
 const MINUTE: u64 = 60_000_000;
+const DAY: u64 = 24 * 60 * MINUTE;
 const MAX_KEYS: usize = 100_000;
 
 #[cfg(test)]
@@ -68,6 +88,41 @@ mod tests {
         let later = now.plus(Duration::from_secs(1));
         rate.count("a", 60, later).unwrap();
         assert_eq!(rate.count("a", 60, later), Err(1));
+    }
+
+    #[test]
+    fn a_days_worth_at_once_and_then_over_the_day() {
+        let rate = Rate::per_day();
+        let now = Timestamp::from_seconds(1000);
+        for _ in 0..24 {
+            rate.count("a", 24, now).unwrap();
+        }
+        assert_eq!(rate.count("a", 24, now), Err(3600));
+        let later = now.plus(Duration::from_secs(3600));
+        rate.count("a", 24, later).unwrap();
+        assert!(rate.count("a", 24, later).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_locks_nobody_out() {
+        let rate = Rate::new();
+        let hour = Duration::from_secs(3600);
+        let now = Timestamp::from_seconds(100_000);
+        for _ in 0..60 {
+            rate.count("a", 60, now.plus(hour)).unwrap();
+        }
+        assert_eq!(rate.count("a", 60, now), Err(1), "a minute's debt, no more");
+        let later = now.plus(Duration::from_secs(1));
+        rate.count("a", 60, later).unwrap();
+        assert_eq!(rate.count("a", 60, later), Err(1));
+        // Nor does a full table stay full.
+        for key in 0..super::MAX_KEYS {
+            rate.count(key.to_string().leak(), 60, now.plus(hour))
+                .unwrap_or_default();
+        }
+        let later = now.plus(Duration::from_secs(120));
+        assert_eq!(rate.count("new", 60, now), Err(1));
+        rate.count("new", 60, later).unwrap();
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub enum AccessTokenError {
     /// The issuer's groups are at userinfo only.
     #[error("it is missing, and the groups of this issuer are only to be had with it")]
     Missing,
+    /// No bearer token by RFC 6750 §2.1, or longer than any.
+    #[error("it is none: a bearer token is letters, digits and -._~+/, at most 8 KiB")]
+    Malformed,
     /// Not the one that came with the ID token (`at_hash`).
     #[error("it is not the one that came with the ID token")]
     OtherToken,

@@ -8,11 +8,22 @@ use jit_ssh_api::problem::Kind;
 use serde_json::Value;
 
 use crate::identity::{IdentityError, Refresh};
-use crate::issue::{IssueError, IssueInput, is_unreachable};
+use crate::issue::{IssueError, IssueInput, is_unreachable, not_too_often};
 use crate::ledger::{Refused, RefusedTo};
 use crate::login::{LiveLogin, LoginError};
 use crate::server::state::{Snapshot, State};
 use crate::time::Timestamp;
+
+/// The proven key ──► its live login, whose person is not there too often.
+pub(super) async fn by_key(
+    state: &State,
+    snapshot: &Snapshot,
+    input: &IssueInput,
+) -> Result<LiveLogin, IssueError> {
+    let login = state.logins.recall(input.key.hash(), input.now).await?;
+    not_too_often(state, snapshot, &login.identity.person, input.now)?;
+    Ok(login)
+}
 
 /// A refreshed token ──► the same login with what the token says now.
 pub(super) async fn with_token(
@@ -21,7 +32,7 @@ pub(super) async fn with_token(
     input: &IssueInput,
     token: &RefreshedToken,
 ) -> Result<LiveLogin, IssueError> {
-    let login = state.logins.recall(input.key.hash(), input.now).await?;
+    let login = by_key(state, snapshot, input).await?;
     let refresh = Refresh {
         id_token: &token.id_token,
         access_token: token.access_token.as_deref(),

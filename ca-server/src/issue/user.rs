@@ -8,7 +8,7 @@ use ssh_key::SshSig;
 
 use crate::certificate::AcceptedKey;
 use crate::identity::Opening;
-use crate::issue::{IssueError, IssueInput};
+use crate::issue::{IssueError, IssueInput, not_too_often};
 use crate::ledger::LedgerError;
 use crate::login::{LiveLogin, OpenLogin};
 use crate::policy::Grant;
@@ -39,7 +39,11 @@ pub(super) async fn open(
     };
     let token = snapshot
         .identities
-        .verify_opening(opening, input.now)
+        .verify_opening_of(
+            opening,
+            |person| not_too_often(state, snapshot, person, input.now),
+            input.now,
+        )
         .await?;
     let most = snapshot.config.max_login.get();
     let longest = token.issuer.max_login.map_or(most, |own| own.min(most));

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::record::{Fact, Hash, Leaf, PartName};
 use super::{Ledger, LedgerError};
-use crate::login::LoginId;
+use crate::login::{LoginId, search};
 use crate::store::ledger::{self as records, Row};
 use crate::store::{StoreError, logins, to_sql};
 
@@ -23,16 +23,32 @@ pub const DEFAULT_LIMIT: u32 = 100;
 pub const MAX_LIMIT: u32 = 1000;
 
 /// One page of what the query asks for.
-pub async fn page(ledger: &Ledger, query: AuditQuery) -> Result<AuditPage, LedgerError> {
+pub async fn page(ledger: &Ledger, mut query: AuditQuery) -> Result<AuditPage, LedgerError> {
     Ok(ledger
         .store()
-        .read(move |connection| read_page(connection, &query))
+        .read(move |connection| {
+            let user = query.user.take();
+            let people = user
+                .map(|user| search::people(connection, &user, None))
+                .transpose()?;
+            if people.as_ref().is_some_and(Vec::is_empty) {
+                return Ok(AuditPage {
+                    unknown_user: true,
+                    ..AuditPage::default()
+                });
+            }
+            read_page(connection, &query, people.as_deref())
+        })
         .await?)
 }
 
-fn read_page(connection: &Connection, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+fn read_page(
+    connection: &Connection,
+    query: &AuditQuery,
+    people: Option<&[i64]>,
+) -> Result<AuditPage, StoreError> {
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let Some(filter) = Filter::of(connection, query)? else {
+    let Some(filter) = Filter::of(connection, query, people)? else {
         return Ok(AuditPage::default());
     };
     // One more than asked tells whether there are more.
@@ -64,7 +80,11 @@ struct Filter {
 
 impl Filter {
     /// `None` where nothing can match.
-    fn of(connection: &Connection, query: &AuditQuery) -> Result<Option<Self>, StoreError> {
+    fn of(
+        connection: &Connection,
+        query: &AuditQuery,
+        people: Option<&[i64]>,
+    ) -> Result<Option<Self>, StoreError> {
         let mut filter = Filter {
             conditions: vec!["TRUE"],
             values: Vec::new(),
@@ -108,12 +128,8 @@ impl Filter {
             };
             filter.add("idx = ?", Sql::Integer(to_sql(record)?));
         }
-        if let Some(user) = &query.user {
-            let people = logins::people_named(connection, user)?;
-            if people.is_empty() {
-                return Ok(None);
-            }
-            let list = serde_json::to_string(&people).unwrap_or_default();
+        if let Some(people) = people {
+            let list = serde_json::to_string(people).unwrap_or_default();
             filter.add(
                 "person IN (SELECT value FROM json_each(?))",
                 Sql::Text(list),

@@ -164,6 +164,7 @@ fn snapshot(subject: &str, email: Option<&str>, issued_at: Timestamp) -> Identit
         subject: Subject::new(subject),
         person: json!([ISSUER, subject]).to_string(),
         email: email.and_then(Email::parse),
+        said_email: None,
         groups: BTreeSet::from([Group::new("Ops")]),
         acr: None,
         amr: vec![],
@@ -396,6 +397,24 @@ async fn groups_lost_while_the_disk_is_nearly_full_stay_lost() {
         .record_refused(refused(RefusedTo::Login(&recalled), later))
         .await
         .expect("nothing had to be written");
+}
+
+#[tokio::test]
+async fn a_full_disk_takes_what_is_there_already() {
+    let lab = Lab::new();
+    let start = async |policy: &str, key_set: &str| {
+        lab.ledger.record_policy(policy, "text", START).await?;
+        lab.ledger.record_key_set(1, 1, key_set, START).await
+    };
+    start("d1", "{\"signed\":1}").await.unwrap();
+    lab.free(0);
+    start("d1", "{\"signed\":1}")
+        .await
+        .expect("a start that changes nothing writes nothing");
+    for (policy, key_set) in [("d2", "{\"signed\":1}"), ("d1", "{\"signed\":2}")] {
+        let error = start(policy, key_set).await.unwrap_err();
+        assert!(matches!(error, LedgerError::DiskFull), "{error}");
+    }
 }
 
 #[tokio::test]

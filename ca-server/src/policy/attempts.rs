@@ -65,6 +65,7 @@ fn person(groups: &[&str]) -> IdentityFacts {
         subject: Subject::new("00u1"),
         person: String::new(),
         email: None,
+        said_email: None,
         groups: groups.iter().map(|group| Group::new(group)).collect(),
         acr: None,
         amr: Vec::new(),

@@ -14,13 +14,13 @@ use rand::rngs::StdRng;
 use crate::config::Config;
 use crate::http::rate::Rate;
 use crate::http::replay::ReplayWindow;
-use crate::http::routes::sign_ins::SignIns;
 use crate::identity::{self, Identities, IssuerConfig};
 use crate::ledger::Ledger;
 use crate::login::Logins;
 use crate::metrics::{Gauges, Metrics};
 use crate::policy::Policy;
 use crate::server::connections::Open;
+use crate::sign_in::SignIns;
 use crate::signer::Keyring;
 use crate::signer::key_set::Loaded;
 use crate::store::DiskState;
@@ -102,6 +102,8 @@ pub(crate) struct State {
     pub(crate) replay: ReplayWindow,
     pub(crate) peers: Rate<IpAddr>,
     pub(crate) people: Rate<String>,
+    /// Certificates a day.
+    pub(crate) certificates: Rate<String>,
     pub(crate) sign_ins: SignIns,
     pub(crate) open: Arc<Open>,
     pub(crate) metrics: Metrics,

@@ -277,6 +277,7 @@ impl TestCa {
             subject: Subject::new(person.name),
             person: format!("[\"{ISSUER}\",\"{}\"]", person.name),
             email: person.email.and_then(Email::parse),
+            said_email: None,
             groups: person
                 .groups
                 .iter()

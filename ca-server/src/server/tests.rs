@@ -244,3 +244,29 @@ async fn bytes_that_are_not_http_are_answered_or_closed_and_nothing_else() {
     let tcp = TcpStream::connect(ca.running.address).await.unwrap();
     assert!(exchange(tcp, READY).await.starts_with("HTTP/1.1 200"));
 }
+
+#[tokio::test]
+async fn a_restart_on_a_full_disk_serves_and_ends_logins() {
+    let mut ca = ca().await;
+    let alice = Person::new("alice", &["Ops"]);
+    let security = Person::new("security", &["Security"]);
+    ca.sign_in(&alice).await;
+    ca.sign_in(&security).await;
+    let full = format!("{CONFIG}\n[disk]\nreserve = \"9999999GiB\"\n");
+    put(ca.folder.path(), "ca.toml", &full);
+    ca.running.stop().await.unwrap();
+    ca.running = start(options(ca.folder.path())).await.unwrap();
+    assert!(!ca.state().readiness().ready);
+    let got = ca.ask(&alice, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.refusal(), "unavailable");
+    // Those with the right find and end logins all the same.
+    let got = ca.ask(&security, "GET", "/v1/admin/logins", "").await;
+    let list: jit_ssh_api::admin::LoginList = got.json();
+    let login = list.logins.iter().find(|it| it.subject == "alice").unwrap();
+    let path = format!("/v1/admin/logins/{}", login.id);
+    assert_eq!(ca.ask(&security, "DELETE", &path, "").await.status(), 200);
+    let got = ca.ask(&alice, "POST", "/v1/certificates", "{}").await;
+    assert_eq!(got.refusal(), "login-ended");
+    let got = ca.ask(&security, "DELETE", "/v1/logins/self", "").await;
+    assert_eq!(got.status(), 200);
+}

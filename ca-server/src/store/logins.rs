@@ -175,6 +175,12 @@ pub(crate) fn add_person(
         .insert([person, issuer, subject])?)
 }
 
+/// Among whom a name is one person's: an address is its issuer's, a user name is an account on the
+/// servers, and those do not know issuers.
+fn among<'a>(issuer: &'a str, kind: &str) -> &'a str {
+    if kind == "username" { "" } else { issuer }
+}
+
 /// Whose a name is.
 pub(crate) fn owner(
     connection: &Connection,
@@ -184,7 +190,7 @@ pub(crate) fn owner(
 ) -> Result<Option<i64>, StoreError> {
     Ok(connection
         .prepare_cached("SELECT person FROM names WHERE issuer = ?1 AND kind = ?2 AND name = ?3")?
-        .query_row([issuer, kind, name], |row| row.get(0))
+        .query_row([among(issuer, kind), kind, name], |row| row.get(0))
         .optional()?)
 }
 
@@ -198,7 +204,7 @@ pub(crate) fn give_name(
 ) -> Result<(), StoreError> {
     connection
         .prepare_cached("INSERT INTO names (issuer, kind, name, person) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![issuer, kind, name, person])?;
+        .execute(params![among(issuer, kind), kind, name, person])?;
     Ok(())
 }
 
@@ -211,7 +217,7 @@ pub(crate) fn free_name(
 ) -> Result<bool, StoreError> {
     Ok(connection
         .prepare_cached("DELETE FROM names WHERE issuer = ?1 AND kind = ?2 AND name = ?3")?
-        .execute([issuer, kind, name])?
+        .execute([among(issuer, kind), kind, name])?
         > 0)
 }
 

@@ -1,8 +1,10 @@
 //! A12–A19: from a verified token to "this key, this person".
 
 use jit_ssh_api::problem::Kind;
+use jit_ssh_tests::ca::POLICY;
 use jit_ssh_tests::expect::{Outcome, all_refused};
 use jit_ssh_tests::idp::Idp;
+use jit_ssh_tests::idp::token::Token;
 use jit_ssh_tests::lab::Lab;
 use jit_ssh_tests::wire::{BindingSalt, Key};
 use jit_ssh_tests::{clock, http};
@@ -388,6 +390,146 @@ fn a19_a_person_who_left_the_group_gets_no_further_certificate() {
     let refreshed = json!({ "refresh": { "id_token": later.sign() } });
     wire.ask(&alice.key, &refreshed).refused(Kind::Refused);
     wire.ask(&alice.key, &json!({})).refused(Kind::Refused);
+}
+
+/// A CA whose groups are at userinfo only, with a role that has a grace for outages; and alice, who
+/// signed in, lost her group, and whose identity is stale.
+fn stale_without_the_group() -> (Lab, Key, String) {
+    let policy = POLICY.replacen(
+        "max_validity = \"15m\"",
+        "max_validity = \"15m\"\nissuer_outage_grace = \"1h\"",
+        1,
+    );
+    let lab = Lab::builder()
+        .policy(&policy)
+        .issuer("groups_from_userinfo = true\nidentity_max_age = \"1s\"")
+        .start();
+    let wire = lab.wire();
+    let (key, salt) = (Key::new(), BindingSalt::new());
+    let token = lab.idp.token("alice", &salt.nonce(&key)).sign();
+    let access = lab.idp.access_token("alice");
+    let opening = json!({ "open": {
+        "id_token": token, "salt": salt.text(), "access_token": access,
+    }});
+    wire.ask(&key, &opening).certificate();
+    lab.idp.change("alice", |alice| alice.groups.clear());
+    clock::until("the identity to be stale", || {
+        (wire.ask(&key, &json!({})).status != 200).then_some(())
+    });
+    wire.ask(&key, &json!({})).refused(Kind::IdentityStale);
+    (lab, key, token)
+}
+
+/// The provider is up; whoever signs in makes the CA's question about them fail.
+#[test]
+fn a19_an_outage_that_the_person_made_is_none() {
+    let (lab, alice, old) = stale_without_the_group();
+    let wire = lab.wire();
+    let refused = |what: &str| {
+        let answer = wire.ask(&alice, &json!({ "role": "production-observer" }));
+        match answer.outcome() {
+            Outcome::Refused(Kind::IdentityStale, _) => {}
+            other => panic!("{what}: {other:?}"),
+        }
+    };
+    let claims = lab.idp.inner().claims("alice", "jit-ssh", None);
+    let newer = Token::new(&lab.idp.key(), claims).claim("iat", clock::now() + 1);
+    let newer = newer.sign();
+    let long = "x".repeat(8 * 1024 + 1);
+    for access in ["x\ny", "", "=", "a b", "\u{e4}", "a=b", &long] {
+        for token in [&old, &newer] {
+            let refresh = json!({ "refresh": { "id_token": token, "access_token": access } });
+            wire.ask(&alice, &refresh).refused(Kind::TokenRefused);
+            refused(access);
+        }
+    }
+    // Somebody who was never in a group opens in the same way, or brings userinfo to fail.
+    let asked = lab.idp.hits("/userinfo");
+    let bob = |access: &str| {
+        let (key, salt) = (Key::new(), BindingSalt::new());
+        let token = lab.idp.token("bob", &salt.nonce(&key)).sign();
+        let opening = json!({ "open": {
+            "id_token": token, "salt": salt.text(), "access_token": access,
+        }});
+        wire.ask(&key, &opening)
+    };
+    bob("x\ny").refused(Kind::TokenRefused);
+    refused("bob's access token");
+    assert_eq!(
+        lab.idp.hits("/userinfo"),
+        asked,
+        "no such token is passed on"
+    );
+    for status in [429, 500, 503] {
+        lab.idp
+            .misbehave(|faults| faults.userinfo_status = Some(status));
+        let access = lab.idp.access_token("bob");
+        bob(&access).refused(Kind::IssuerUnavailable);
+        refused(&format!("userinfo answers {status} to bob"));
+    }
+    lab.idp.misbehave(|faults| faults.userinfo_status = None);
+    // The token that opened the login is no news, and nobody is asked about it.
+    let asked = lab.idp.hits("/userinfo");
+    let access = lab.idp.access_token("alice");
+    let again = json!({ "refresh": { "id_token": old, "access_token": access } });
+    wire.ask(&alice, &again).refused(Kind::TokenRefused);
+    assert_eq!(lab.idp.hits("/userinfo"), asked);
+    // As a control: the honest refresh says no for good, and with the group it says yes.
+    let honest = json!({ "refresh": { "id_token": newer, "access_token": access } });
+    wire.ask(&alice, &honest).refused(Kind::Refused);
+    lab.idp
+        .change("alice", |alice| alice.groups = vec!["Ops".to_owned()]);
+    let claims = lab.idp.inner().claims("alice", "jit-ssh", None);
+    let newest = Token::new(&lab.idp.key(), claims).claim("iat", clock::now() + 2);
+    let honest = json!({ "refresh": { "id_token": newest.sign(), "access_token": access } });
+    wire.ask(&alice, &honest).certificate();
+}
+
+#[test]
+fn a87_who_asks_too_often_asks_the_provider_nothing() {
+    let lab = Lab::builder()
+        .issuer("groups_from_userinfo = true")
+        .sections("[limits]\nrequests_per_peer = 0\nrequests_per_person = 3")
+        .start();
+    let wire = lab.wire();
+    let open = |person: &str| {
+        let (key, salt) = (Key::new(), BindingSalt::new());
+        let token = lab.idp.token(person, &salt.nonce(&key)).sign();
+        let opening = json!({ "open": {
+            "id_token": token, "salt": salt.text(),
+            "access_token": lab.idp.access_token(person),
+        }});
+        wire.ask(&key, &opening)
+    };
+    for _ in 0..3 {
+        open("alice").certificate();
+    }
+    assert_eq!(lab.idp.hits("/userinfo"), 3);
+    open("alice").refused(Kind::TooMany);
+    assert_eq!(lab.idp.hits("/userinfo"), 3);
+    open("dave").certificate();
+}
+
+#[test]
+fn a87_one_person_cannot_fill_the_ledger() {
+    let lab = Lab::builder()
+        .sections(
+            "[limits]\nrequests_per_peer = 0\nrequests_per_person = 0\ncertificates_per_day = 5",
+        )
+        .start();
+    let wire = lab.wire();
+    let alice = lab.login("alice");
+    for _ in 1..5 {
+        wire.ask(&alice.key, &json!({})).certificate();
+    }
+    let problem = wire.ask(&alice.key, &json!({})).refused(Kind::TooMany);
+    assert!(format!("{problem:?}").contains("in a day"), "{problem:?}");
+    // Nor by another login: it is the person who counts.
+    let (key, salt) = (Key::new(), BindingSalt::new());
+    let token = lab.idp.token("alice", &salt.nonce(&key)).sign();
+    wire.open_with(&key, &salt, &token).refused(Kind::TooMany);
+    assert_eq!(lab.ca.records_of("certificate").len(), 5);
+    lab.login("dave");
 }
 
 #[test]

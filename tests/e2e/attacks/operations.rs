@@ -186,6 +186,23 @@ fn a89_filters_of_the_audit_are_values_and_never_sql() {
     assert_eq!(lab.ca.events().len(), all);
 }
 
+/// The usual provider's addresses are not trusted: they grant nothing, but whoever throws her out
+/// knows her by hers.
+#[test]
+fn a19_a_person_is_thrown_out_by_an_address_that_is_not_trusted() {
+    let lab = Lab::start();
+    let wire = lab.wire();
+    let alice = lab.login("alice");
+    let end = |user: &str| lab.ca.command(&["login", "end", "--user", user]).go();
+    let said = end("nobody@example.com");
+    assert_ne!(said.code, Some(0), "{said}");
+    assert!(said.stderr.contains("Nobody is known by"), "{said}");
+    let said = end("alice@example.com").ok();
+    assert!(said.stdout.contains(&alice.answer.login.id), "{said}");
+    wire.ask(&alice.key, &serde_json::json!({}))
+        .refused(jit_ssh_api::problem::Kind::LoginEnded);
+}
+
 #[test]
 fn a89_an_existing_data_folder_is_never_overwritten() {
     let lab = Lab::builder().prepare();

@@ -123,6 +123,51 @@ fn a20_the_same_subject_at_another_issuer_is_another_person() {
 }
 
 #[test]
+fn a22_a_username_of_another_issuer_opens_nobodys_account() {
+    let dir = Dir::new();
+    let (ours, theirs) = (Idp::start(Habit::Generic), Idp::start(Habit::Generic));
+    let policy = format!(
+        r#"
+[roles.dev]
+accounts = ["{{username}}"]
+max_validity = "15m"
+{}"#,
+        [&ours, &theirs]
+            .map(|idp| format!(
+                "\n[[username]]\nissuer = \"{issuer}\"\nclaim = \"preferred_username\"\n\
+             [[grants]]\nissuer = \"{issuer}\"\ngroups = [\"Ops\"]\nroles = [\"dev\"]\n",
+                issuer = idp.issuer
+            ))
+            .concat()
+    );
+    let plan = ca::Plan {
+        policy,
+        ..ca::Plan::default()
+    };
+    let mut ca = Ca::init(&dir, plan, &ca::issuers(&[&ours, &theirs]));
+    ca.serve();
+    let wire = ca.wire();
+    let first = ask(&wire, &ours, "alice", |token| token).certificate();
+    assert_eq!(first.principals, ["role:dev+alice"]);
+    // Another person altogether, whom the partner's provider calls alice.
+    let problem = ask(&wire, &theirs, "alice", |token| token).refused(Kind::TokenRefused);
+    let said = format!("{problem:?}");
+    assert!(
+        said.contains("alice") && said.contains("[username]"),
+        "{said}"
+    );
+    // Under a name of her own she is as welcome as anybody, and the first one keeps hers.
+    theirs.change("alice", |alice| {
+        alice
+            .claims
+            .insert("preferred_username".into(), json!("alice2"));
+    });
+    let second = ask(&wire, &theirs, "alice", |token| token).certificate();
+    assert_eq!(second.principals, ["role:dev+alice2"]);
+    ask(&wire, &ours, "alice", |token| token).certificate();
+}
+
+#[test]
 fn a21_an_email_address_that_is_nearly_right_names_nobody() {
     let lab = Lab::builder()
         .policy(BY_EMAIL)

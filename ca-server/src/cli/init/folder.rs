@@ -3,10 +3,12 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jit_ssh_terminal::Failure;
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 
 /// Makes a file that must not exist.
 pub(in crate::cli) fn create_new(path: &Path, mode: u32) -> io::Result<File> {
@@ -129,20 +131,43 @@ pub(in crate::cli) fn new_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Gives a folder and all in it to another user, if it is not theirs already. Links are not
-/// followed.
+/// Gives a folder and all in it to another user, if it is not theirs already. That user may be at
+/// work in it: each entry is opened once, below the folder that is open already, and what is given is
+/// what was opened. Links are not followed, and a file with a second name is not given.
 pub(in crate::cli) fn give_to(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
-    let metadata = path.symlink_metadata()?;
-    if metadata.is_dir() {
-        for entry in std::fs::read_dir(path)? {
-            give_to(&entry?.path(), uid, gid)?;
+    let folder = rustix::fs::open(path, OPEN, Mode::empty())?;
+    give_opened(&folder, uid, gid)
+}
+
+fn give_opened(opened: &OwnedFd, uid: u32, gid: u32) -> io::Result<()> {
+    let stat = rustix::fs::fstat(opened)?;
+    let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    if is_folder {
+        // The same folder again: what was opened is only a place.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::openat(opened, ".", flags, Mode::empty())?;
+        for entry in rustix::fs::Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name != c"." && name != c".." {
+                let within = rustix::fs::openat(&folder, name, OPEN, Mode::empty())?;
+                give_opened(&within, uid, gid)?;
+            }
         }
     }
-    if (metadata.uid(), metadata.gid()) == (uid, gid) {
+    if (stat.st_uid, stat.st_gid) == (uid, gid) {
         return Ok(());
     }
-    std::os::unix::fs::lchown(path, Some(uid), Some(gid))
+    if !is_folder && stat.st_nlink > 1 {
+        return Err(io::Error::other("a file in it has another name elsewhere"));
+    }
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    rustix::fs::chownat(opened, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH)?;
+    Ok(())
 }
+
+/// A place, not what is there: links and pipes are opened as themselves.
+const OPEN: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 fn folders(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = vec![path.to_owned()];
@@ -217,6 +242,44 @@ mod tests {
         assert!(staging.commit().is_err(), "it filled up while we worked");
         assert_eq!(std::fs::read(target.join("theirs")).unwrap(), b"x");
         assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own files")]
+    fn a_link_in_a_folder_that_is_given_away_gives_nothing_else() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let secret = other.path().join("secret");
+        std::fs::write(&secret, "root's").unwrap();
+        std::fs::create_dir(folder.path().join("keys")).unwrap();
+        let own = folder.path().join("keys/own");
+        std::fs::write(&own, "the CA's").unwrap();
+        std::os::unix::fs::symlink(&secret, folder.path().join("file")).unwrap();
+        std::os::unix::fs::symlink(other.path(), folder.path().join("folder")).unwrap();
+        let (uid, gid) = (12345, 12346);
+        if !rustix::process::geteuid().is_root() {
+            // Only root gives anything away.
+            give_to(folder.path(), uid, gid).unwrap_err();
+            return;
+        }
+        let owner = |path: &Path| {
+            let metadata = path.symlink_metadata().unwrap();
+            (metadata.uid(), metadata.gid())
+        };
+        let before = owner(&secret);
+        give_to(folder.path(), uid, gid).unwrap();
+        for given in [folder.path(), &own, &folder.path().join("file")] {
+            assert_eq!(owner(given), (uid, gid), "{given:?}");
+        }
+        assert_eq!((owner(&secret), owner(other.path())), (before, before));
+        // Nor does a second name of somebody else's file.
+        std::fs::hard_link(&secret, folder.path().join("name")).unwrap();
+        give_to(folder.path(), uid, gid).unwrap_err();
+        assert_eq!(owner(&secret), before);
+        // A folder that is a link is none.
+        let link = other.path().join("link");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        give_to(&link, 1, 1).unwrap();
+        assert_eq!(owner(folder.path()), (uid, gid));
     }
 
     #[test]

@@ -132,27 +132,20 @@ impl Source {
     }
 
     /// The issuer's answer about the person who holds `access_token` (OpenID Connect Core §5.3).
+    /// However that goes, it says nothing of the issuer's health: whoever signs in has a hand in it,
+    /// and an outage stretches what old groups give.
     pub(in crate::identity) async fn userinfo(
         &self,
         published: &Published,
         access_token: &str,
-        now: Timestamp,
     ) -> Result<Map<String, Value>, FetchError> {
         let client = self.client.as_ref().ok_or(FetchError::ByHand)?;
         let url = published
             .userinfo
             .as_ref()
             .ok_or(FetchError::Discovery("userinfo_endpoint"))?;
-        let answer = client.get(url, Some(access_token)).await;
-        // The person's token may be refused; that says nothing of the issuer's health.
-        if let Err(error) = &answer
-            && error.is_outage()
-        {
-            self.note(|history| {
-                history.outage_since.get_or_insert(now);
-            });
-        }
-        Ok(json::object(&answer?.0)?)
+        let (answer, _) = client.get(url, Some(access_token)).await?;
+        Ok(json::object(&answer)?)
     }
 
     /// Whether the issuer answers; asks it unless that was done a moment ago.
@@ -164,7 +157,7 @@ impl Source {
         let asked_just_now = |history: &History| {
             history
                 .asked
-                .is_some_and(|asked| now.since(asked) < PROBE_INTERVAL)
+                .is_some_and(|asked| now.is_within(PROBE_INTERVAL, asked))
         };
         if self.client.is_none() {
             return Reachability::Reachable;
@@ -273,7 +266,7 @@ impl Source {
     fn asked_for_unknown_key(&self, now: Timestamp) -> bool {
         self.history()
             .asked_for_unknown_key
-            .is_some_and(|asked| now.since(asked) < UNKNOWN_KEY_INTERVAL)
+            .is_some_and(|asked| now.is_within(UNKNOWN_KEY_INTERVAL, asked))
     }
 
     /// The last failure, while it is too early to ask again: 5 s, doubled each time, to a minute.
@@ -283,7 +276,8 @@ impl Source {
         let wait = BACK_OFF
             .saturating_mul(1 << history.failures.saturating_sub(1).min(8))
             .min(MAX_BACK_OFF);
-        (now.since(asked) < wait).then(|| FetchError::BackingOff(Box::new(failed)))
+        now.is_within(wait, asked)
+            .then(|| FetchError::BackingOff(Box::new(failed)))
     }
 
     fn history(&self) -> History {
@@ -300,15 +294,15 @@ impl Source {
 
 impl Published {
     fn is_fresh(&self, now: Timestamp) -> bool {
-        now.since(self.fetched) < self.life
+        now.is_within(self.life, self.fetched)
     }
 
     fn is_due_soon(&self, now: Timestamp) -> bool {
-        now.since(self.fetched) >= self.life / 4 * 3
+        !now.is_within(self.life / 4 * 3, self.fetched)
     }
 
     fn is_usable(&self, now: Timestamp) -> bool {
-        now.since(self.fetched) < MAX_STALE
+        now.is_within(MAX_STALE, self.fetched)
     }
 }
 

@@ -18,6 +18,8 @@ pub(in crate::identity) struct Profile {
     pub(in crate::identity) person: String,
     /// See [`crate::identity::IdentityFacts::email`].
     pub(in crate::identity) email: Option<Email>,
+    /// See [`crate::identity::IdentityFacts::said_email`].
+    pub(in crate::identity) said_email: Option<String>,
     /// See [`crate::identity::IdentityFacts::groups`].
     pub(in crate::identity) groups: BTreeSet<Group>,
     /// See [`crate::identity::IdentityFacts::claims`].
@@ -32,13 +34,24 @@ impl Profile {
         userinfo: Option<&Map<String, Value>>,
         config: &IssuerConfig,
     ) -> Result<Self, ProviderError> {
-        required(token, config)?;
+        let email = email(token, userinfo, config)?;
         Ok(Profile {
-            person: person(token, config)?,
-            email: email(token, userinfo, config)?,
+            person: Profile::person_of(token, config)?,
+            said_email: said_email(token, userinfo).filter(|_| email.is_none()),
+            email,
             groups: groups(token, userinfo, config)?,
             claims: other_claims(token, userinfo, config),
         })
+    }
+
+    /// Who a token is about, before anything else is asked about them; see
+    /// [`crate::identity::Snapshot::person`].
+    pub(in crate::identity) fn person_of(
+        token: &Map<String, Value>,
+        config: &IssuerConfig,
+    ) -> Result<String, ProviderError> {
+        required(token, config)?;
+        person(token, config)
     }
 }
 
@@ -164,6 +177,15 @@ fn email(
         Some(Value::String(email)) => Ok(Email::parse(email).filter(|_| verified)),
         Some(_) => Err(ProviderError::Malformed("email")),
     }
+}
+
+/// Whatever stands there as an address, of a length that one may have (RFC 5321 §4.5.3.1.3).
+fn said_email(token: &Map<String, Value>, userinfo: Option<&Map<String, Value>>) -> Option<String> {
+    let email = token
+        .get("email")
+        .or_else(|| userinfo?.get("email"))?
+        .as_str()?;
+    (email.len() <= 254).then(|| email.to_owned())
 }
 
 fn groups(

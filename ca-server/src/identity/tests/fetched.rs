@@ -699,3 +699,51 @@ async fn a_userinfo_endpoint_that_fails_lets_nobody_in() {
         .map(|_| ());
     assert!(matches!(unavailable(result), FetchError::Json(_)));
 }
+
+/// Two hours ahead while the issuer was away; then the clock is put right.
+#[tokio::test]
+async fn a_clock_that_was_set_back_keeps_nobody_waiting() {
+    let provider = Provider::start().await;
+    provider.say(DISCOVERY, Answer::status(503));
+    let identities = provider.identities();
+    let ahead = after(2 * 3600);
+    identities.warm(ahead).await;
+    let issuer = provider.issuer();
+    let since = Reachability::Unreachable { since: ahead };
+    assert_eq!(identities.reachable(&issuer, ahead).await, since);
+    provider.say(DISCOVERY, Answer::json(&provider.discovery()));
+    open_at(&identities, &provider.token("k", &P256, NOW), NOW)
+        .await
+        .unwrap();
+    assert_eq!(
+        identities.reachable(&issuer, NOW).await,
+        Reachability::Reachable
+    );
+    // The other way round: it answered in the future, and is away now.
+    let identities = provider.identities();
+    identities.warm(ahead).await;
+    provider.say(DISCOVERY, Answer::status(503));
+    let since = Reachability::Unreachable { since: NOW };
+    assert_eq!(identities.reachable(&issuer, NOW).await, since);
+}
+
+/// A11: keys from the future are asked for again, and so is one that is not among them.
+#[tokio::test]
+async fn a_withdrawn_key_does_not_last_longer_by_a_clock_that_was_set_back() {
+    let provider = Provider::start().await;
+    let identities = provider.identities();
+    let ahead = after(2 * 3600);
+    identities.warm(ahead).await;
+    unknown_key(open_at(&identities, &provider.token("x", &P256, ahead), ahead).await);
+    provider.publish(&[OTHER_P256.jwk("new")]);
+    unknown_key(open_at(&identities, &provider.token("k", &P256, NOW), NOW).await);
+    open_at(&identities, &provider.token("new", &OTHER_P256, NOW), NOW)
+        .await
+        .unwrap();
+    // While the issuer is down, keys of an unknown age serve nobody.
+    let identities = provider.identities();
+    identities.warm(ahead).await;
+    provider.say(DISCOVERY, Answer::status(503));
+    let token = provider.token("new", &OTHER_P256, NOW);
+    assert!(unavailable(open_at(&identities, &token, NOW).await).is_outage());
+}

@@ -361,6 +361,130 @@ async fn a_username_that_comes_back_with_another_subject_gets_no_certificate() {
     assert!(outcomes[2].is_ok(), "the same person may come back");
 }
 
+/// A22: the servers know accounts, not issuers.
+#[tokio::test]
+async fn a_username_is_one_persons_whatever_the_issuer() {
+    let lab = Lab::new();
+    let of = async |issuer: &str, email: &str, seed: u64| {
+        let mut said = snapshot("sub1", Some(email), START);
+        said.issuer = Issuer::new(issuer);
+        said.person = json!([issuer, "sub1"]).to_string();
+        let token = token_of(said, Some(&format!("n{seed}")), "t");
+        let login = lab.open(token, &key(seed), START).unwrap();
+        let context = Context {
+            username: Some("alice".into()),
+            ..context(&login, START)
+        };
+        lab.ledger.record(to_sign(&login, START), context).await
+    };
+    let (ours, theirs) = (ISSUER, "https://partners.example.com");
+    of(ours, "a@example.com", 2).await.unwrap();
+    let error = of(theirs, "b@example.com", 3).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            LedgerError::NameTaken {
+                kind: "username",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    of(ours, "a@example.com", 4).await.unwrap();
+    // An address is its issuer's.
+    let mut said = snapshot("sub2", Some("a@example.com"), START);
+    said.issuer = Issuer::new(theirs);
+    said.person = json!([theirs, "sub2"]).to_string();
+    let login = lab
+        .open(token_of(said, Some("n5"), "t"), &key(5), START)
+        .unwrap();
+    lab.certificate(&login, START).await.unwrap();
+    // An operator frees it, whichever issuer is named.
+    let name = Name {
+        issuer: theirs.into(),
+        kind: NameKind::Username,
+        name: "alice".into(),
+    };
+    let used = RightUsed {
+        actor: &Actor::Local { uid: 0 },
+        action: "name-free",
+        with: json!(name),
+        request: "request-4",
+        source: None,
+        now: START,
+    };
+    assert!(lab.ledger.free_name(used, &name).await.unwrap());
+    of(theirs, "b@example.com", 6).await.unwrap();
+}
+
+/// An address that does not count grants nothing and pins nothing, but it is how others call her.
+#[tokio::test]
+async fn a_person_is_found_by_the_name_that_the_issuer_gives() {
+    let lab = Lab::new();
+    let mut said = snapshot("00u1a2", None, START);
+    said.said_email = Some("Alice@Example.com".into());
+    said.claims
+        .insert("preferred_username".into(), json!("alice.b"));
+    let login = lab
+        .open(token_of(said, Some("n1"), "t1"), &key(2), START)
+        .unwrap();
+    lab.certificate(&login, START).await.unwrap();
+    let bob = lab.open(token("bob", "n2", START), &key(3), START).unwrap();
+    lab.certificate(&bob, START).await.unwrap();
+    let find = async |user: &str, now| {
+        let query = LoginQuery {
+            all: false,
+            user: Some(user.to_owned()),
+        };
+        let list = lab.logins.list(query, now, |_| HOUR).await.unwrap();
+        let query = AuditQuery {
+            user: Some(user.to_owned()),
+            ..AuditQuery::default()
+        };
+        let page = list::page(&lab.ledger, query).await.unwrap();
+        assert_eq!(page.unknown_user, list.unknown_user);
+        (list.logins.len(), page.records.len(), list.unknown_user)
+    };
+    for name in [
+        "alice@example.com",
+        "Alice@Example.com",
+        "alice.b",
+        "00u1a2",
+    ] {
+        assert_eq!(find(name, START).await, (1, 2, false), "{name}");
+    }
+    for name in ["alice", "alice@example.co", "", "%", "ALICE.B"] {
+        assert_eq!(find(name, START).await, (0, 0, true), "{name}");
+    }
+    // Whose login is over is not signed in, which is something else than unknown.
+    let later = START.plus(9 * HOUR);
+    assert_eq!(find("00u1a2", later).await, (0, 2, false));
+}
+
+#[tokio::test]
+async fn a_login_that_was_ended_while_the_clock_was_ahead_stays_ended() {
+    let lab = Lab::new();
+    let login = lab
+        .open(token("alice", "n1", START), &key(2), START)
+        .unwrap();
+    lab.certificate(&login, START).await.unwrap();
+    let ahead = START.plus(9 * HOUR);
+    let ended = lab
+        .logins
+        .end(login.id, &EndedBy::Owner, "request-2", ahead)
+        .await
+        .unwrap();
+    assert_eq!(ended.ended, login.ends.seconds(), "it was over before");
+    // The clock is put right.
+    let back = START.plus(Duration::from_secs(60));
+    assert!(matches!(
+        lab.logins.recall(login.key, back).await,
+        Err(LoginError::Ended)
+    ));
+    let error = lab.certificate(&login, back).await.unwrap_err();
+    assert!(matches!(error, LedgerError::LoginEnded), "{error}");
+}
+
 #[tokio::test]
 async fn a_refreshed_token_must_be_newer_and_another_one() {
     let lab = Lab::new();

@@ -127,6 +127,12 @@ impl Step<'_> {
                 };
                 if !row.is_live(now) {
                     let ended = row.ended.unwrap_or(row.ends);
+                    // Over is not ended: without this it would live again once a clock that is
+                    // ahead is put right.
+                    if row.ended.is_none() {
+                        logins::end(self.connection, row.number, ended)?;
+                        self.committed.push(News::Ended(row));
+                    }
                     return Ok(Outcome {
                         index: None,
                         ended: Some(ended),

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jit_ssh_api::sign_in::Pasted;
 
 use crate::http::Answer;
-use crate::http::routes::sign_ins::Announced;
+use crate::sign_in::Announced;
 use crate::time::Timestamp;
 use crate::web;
 
@@ -151,7 +151,7 @@ mod tests {
     use jit_ssh_api::sign_in::Pasted;
 
     use super::{Redirect, page};
-    use crate::http::routes::sign_ins::Announced;
+    use crate::sign_in::Announced;
     use crate::time::Timestamp;
 
     fn announced() -> Announced {
