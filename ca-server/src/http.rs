@@ -312,6 +312,7 @@ impl Asked<'_> {
         proof::check(
             text(self.headers, &header::AUTHORIZATION),
             &signed,
+            self.state.ledger.store().epoch_before(),
             self.snapshot.config.profile,
             changes.then_some(&self.state.replay),
             self.now,

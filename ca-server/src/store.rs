@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
+use crate::ledger::record::{Fact, Kind, Leaf};
 use crate::time::Timestamp;
 
 pub mod backup;
@@ -95,6 +96,14 @@ pub enum StoreError {
     /// It exists already, and nothing is overwritten.
     #[error("{0} exists already")]
     Exists(PathBuf),
+    /// An epoch for a restore that would be taken for one from before.
+    #[error("epoch {given} is not later than the backup's, {before} (and below 2^53)")]
+    Epoch {
+        /// The one that was asked for.
+        given: u64,
+        /// The backup's.
+        before: u64,
+    },
     /// What is stored does not fit together.
     #[error("the ledger is damaged: {0}")]
     Damaged(&'static str),
@@ -156,6 +165,7 @@ pub struct Head {
 pub struct Store {
     options: StoreOptions,
     head_at_open: Head,
+    epoch_before: Option<u64>,
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
     reading: Semaphore,
@@ -178,9 +188,11 @@ impl Store {
         settle(&connection)?;
         migrate::migrate(&mut connection, path, migrate::STEPS)?;
         let head_at_open = ledger::head(&connection)?;
+        let epoch_before = epoch_before(&connection)?;
         Ok(Store {
             options,
             head_at_open,
+            epoch_before,
             writer: Mutex::new(Some(connection)),
             readers: Mutex::new(Vec::new()),
             reading: Semaphore::new(READERS),
@@ -196,6 +208,11 @@ impl Store {
     /// The epoch; it changes only while nobody serves.
     pub fn epoch(&self) -> u64 {
         self.head_at_open.epoch
+    }
+
+    /// The epoch before the last restore, if there was one.
+    pub fn epoch_before(&self) -> Option<u64> {
+        self.epoch_before
     }
 
     /// Since when the epoch lasts; zero in the first.
@@ -323,6 +340,19 @@ fn free_bytes(path: &Path) -> u64 {
 /// A lock whose holder panicked guards plain values only: they are still whole.
 pub(crate) fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the record of the present epoch says of the one before.
+fn epoch_before(connection: &Connection) -> Result<Option<u64>, StoreError> {
+    let Some(row) = ledger::last_of(connection, Kind::Epoch)? else {
+        return Ok(None);
+    };
+    let leaf = Leaf::decode(&row.leaf)
+        .map_err(|_| StoreError::Damaged("the record of the epoch is not readable"))?;
+    Ok(match leaf.facts.get("epoch_before") {
+        Some(Fact::Number(before)) => Some(*before),
+        _ => None,
+    })
 }
 
 /// SQLite's integers are signed; what does not fit is damage, not a number.

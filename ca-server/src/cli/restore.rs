@@ -12,7 +12,7 @@ use super::init::folder;
 use super::passphrase::Passphrase;
 use super::setup::systemd::Systemd;
 use crate::signer::{self, KeyPair, file, key_set};
-use crate::store::backup;
+use crate::store::{StoreError, backup};
 use crate::time::Clock;
 
 /// `restore`.
@@ -27,6 +27,10 @@ pub(super) struct Restore {
     /// File made by `jit-ssh-ca backup`
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Number of the new epoch, later than the backup's and than any that clients have seen
+    /// [default: the time, in milliseconds since 1970, so that no two restores have the same]
+    #[arg(long, value_name = "N")]
+    epoch: Option<u64>,
     #[command(flatten)]
     passphrase: Passphrase,
 }
@@ -41,18 +45,26 @@ struct Done {
 }
 
 impl Restore {
+    fn refused(&self, error: &StoreError) -> Failure {
+        if let StoreError::Epoch { .. } = error {
+            return Failure::usage("This epoch would be no new one; nothing was changed.")
+                .why(error)
+                .next("Leave `--epoch` out: the default is later than all before.");
+        }
+        Failure::failed(format_args!(
+            "{} cannot be restored; nothing was changed.",
+            self.file.display()
+        ))
+        .why(error)
+        .next("Take another backup: this one is not whole, or not one of ours.")
+    }
+
     pub(super) fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
         let now = Clock::System.now();
         let staging = folder::Staging::begin(data)?;
         let root = staging.path().join("data");
-        let restored = backup::restore(&self.file, &root, None, now).map_err(|error| {
-            Failure::failed(format_args!(
-                "{} cannot be restored; nothing was changed.",
-                self.file.display()
-            ))
-            .why(error)
-            .next("Take another backup: this one is not whole, or not one of ours.")
-        })?;
+        let restored = backup::restore(&self.file, &root, self.epoch, now)
+            .map_err(|error| self.refused(&error))?;
         let no_key_set = |error: &dyn std::fmt::Display| {
             Failure::failed("The new epoch cannot be signed; nothing was changed.").why(error)
         };

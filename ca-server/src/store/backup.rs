@@ -105,8 +105,9 @@ fn write_backup(database: &Path, data: &Path, path: &Path) -> Result<BackedUp, S
     })
 }
 
-/// Makes the data folder `data`, which must not exist, from a backup, and starts a new epoch: the
-/// backup's plus one, or `epoch` where that is more (a folder that was restored before).
+/// Makes the data folder `data`, which must not exist, from a backup, and starts a new epoch:
+/// `epoch`, which must be later than the backup's, or one that no other restore of the same backup
+/// has: the time, in milliseconds (docs/decisions/0043).
 pub fn restore(
     path: &Path,
     data: &Path,
@@ -157,7 +158,7 @@ pub fn restore(
 /// no logins any more.
 fn begin_epoch(
     database: &Path,
-    at_least: Option<u64>,
+    epoch: Option<u64>,
     now: Timestamp,
 ) -> Result<super::Head, StoreError> {
     let mut connection = Connection::open(database)?;
@@ -166,10 +167,16 @@ fn begin_epoch(
     transaction.execute_batch("DROP TABLE backup_files")?;
     let mut head = records::head(&transaction)?;
     let before = head;
-    head.epoch = before
-        .epoch
-        .saturating_add(1)
-        .max(at_least.unwrap_or_default());
+    head.epoch = match epoch {
+        Some(given) if given > before.epoch && given < MAX_EPOCH => given,
+        Some(given) => {
+            return Err(StoreError::Epoch {
+                given,
+                before: before.epoch,
+            });
+        }
+        None => before.epoch.saturating_add(1).max(now.millis()),
+    };
     head.epoch_started = now;
     let ended = transaction.execute(
         "UPDATE logins SET ended = min(ends, ?1) WHERE ended IS NULL",
@@ -348,4 +355,6 @@ impl Drop for Half<'_> {
 }
 
 const DATABASE: &str = "ledger.db";
+/// What a record can hold, and every JSON reader reads exactly.
+const MAX_EPOCH: u64 = 1 << 53;
 const MOST_FILES: usize = 10_000;

@@ -61,7 +61,11 @@ async fn a_backup_under_load_is_whole_and_a_restore_starts_a_new_epoch() {
     let data = new.path().join("data");
     let now = START.plus(Duration::from_secs(100));
     let restored = backup::restore(&file, &data, None, now).unwrap();
-    assert_eq!((restored.epoch, restored.records), (2, backed.records + 1));
+    let epoch = now.millis();
+    assert_eq!(
+        (restored.epoch, restored.records),
+        (epoch, backed.records + 1)
+    );
     let files: Vec<_> = restored
         .files
         .iter()
@@ -92,7 +96,8 @@ async fn a_backup_under_load_is_whole_and_a_restore_starts_a_new_epoch() {
 
     let options = StoreOptions::new(data.join("ledger.db"));
     let ledger = Ledger::open(options, entropy::from_system()).unwrap();
-    assert_eq!(ledger.epoch(), 2);
+    assert_eq!(ledger.epoch(), epoch);
+    assert_eq!(ledger.store().epoch_before(), Some(1));
     let logins = Logins::new(Arc::clone(&ledger));
     let recalled = logins.recall(KeyHash::of(&key), now).await;
     assert!(
@@ -120,16 +125,34 @@ async fn a_backup_under_load_is_whole_and_a_restore_starts_a_new_epoch() {
 }
 
 #[tokio::test]
-async fn a_folder_that_was_restored_before_gets_a_later_epoch() {
+async fn no_two_restores_of_a_backup_begin_the_same_epoch() {
     let lab = Lab::new();
     let file = lab.folder.path().join("backup");
     let store = lab.ledger.store();
     backup::backup(store, lab.folder.path().into(), file.clone())
         .await
         .unwrap();
-    let data = lab.folder.path().join("restored");
-    let restored = backup::restore(&file, &data, Some(7), START).unwrap();
-    assert_eq!(restored.epoch, 7);
+    let restore = |name: &str, epoch, now| {
+        let data = lab.folder.path().join(name);
+        backup::restore(&file, &data, epoch, now).map(|restored| restored.epoch)
+    };
+    let first = restore("first", None, START).unwrap();
+    let second = restore("second", None, START.plus(Duration::from_millis(1))).unwrap();
+    assert!(second > first && first > 1);
+    // A clock of 1970 does not make it an old one.
+    assert_eq!(
+        restore("third", None, Timestamp::from_millis(0)).unwrap(),
+        2
+    );
+    assert_eq!(restore("fourth", Some(7), START).unwrap(), 7);
+    for epoch in [0, 1, 1 << 53, u64::MAX] {
+        let refused = restore("fifth", Some(epoch), START);
+        assert!(
+            matches!(refused, Err(StoreError::Epoch { before: 1, .. })),
+            "{epoch}"
+        );
+        assert!(!lab.folder.path().join("fifth").exists());
+    }
 }
 
 #[tokio::test]
