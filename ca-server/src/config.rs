@@ -23,11 +23,10 @@ pub use file::reference;
 pub use limits::Limits;
 pub use listen::{Listen, Tls};
 
+pub use crate::data::CONFIG as FILE;
+
 use place::Places;
 use units::Span;
-
-/// Name of the configuration in the data folder.
-pub const FILE: &str = "ca.toml";
 
 /// A checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,7 +129,7 @@ fn listed(path: &Path, mistakes: &[Mistake]) -> String {
 impl Config {
     /// Reads `DATA/ca.toml`.
     pub fn load(data: &Path) -> Result<Config, ConfigError> {
-        let path = data.join(FILE);
+        let path = data.join(crate::data::CONFIG);
         let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable {
             path: path.clone(),
             source,
@@ -153,6 +152,25 @@ impl Config {
         } else {
             Err(wrong.mistakes)
         }
+    }
+
+    /// Somebody else speaks TLS for this CA and is not named: then everybody comes from one address,
+    /// in limits, `source` rules and the ledger, and whoever may read metrics there is everybody.
+    pub fn has_unknown_proxy(&self) -> bool {
+        self.listen.tls == Tls::None
+            && self.url.starts_with("https:")
+            && self.listen.trusted_proxies.is_empty()
+    }
+
+    /// The files that a CA with this configuration does not serve without, the two that are read
+    /// together among them; relative to the data folder.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = vec![crate::data::CONFIG.into(), crate::data::POLICY.into()];
+        files.extend(self.extra_ca.clone());
+        if let Tls::Files { certificate, key } = &self.listen.tls {
+            files.extend([certificate.clone(), key.clone()]);
+        }
+        files
     }
 
     /// Keeps what counts from the next start only as it was in `old` (a proof's CA name above all),

@@ -455,9 +455,9 @@ fn refused(
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let (kind, cause) = (kind.name(), failure.logged());
     if status >= 500 {
-        tracing::error!(request = request_id, route, status, micros, %peer, kind, ?cause, "failed");
+        tracing::error!(request = request_id, route, status, micros, %peer, kind, cause, "failed");
     } else {
-        tracing::info!(request = request_id, route, status, micros, %peer, kind, ?cause, "refused");
+        tracing::info!(request = request_id, route, status, micros, %peer, kind, cause, "refused");
     }
 }
 

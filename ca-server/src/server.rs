@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::config::{self, LogFormat, Tls};
+use crate::data::{KEYS, LEDGER};
 use crate::entropy;
 use crate::http::rate::Rate;
 use crate::http::replay::ReplayWindow;
@@ -44,12 +45,6 @@ use lock::{AdminSocket, DataLock, LockError};
 use reload::{ReloadError, Watched};
 use state::{Reloaded, RequestIds, State, Trust};
 use tls::TlsError;
-
-/// Name of the ledger's database in the data folder.
-pub const LEDGER: &str = "ledger.db";
-
-/// Name of the folder of keys in the data folder.
-pub const KEYS: &str = "keys";
 
 /// What to serve.
 #[derive(Debug)]

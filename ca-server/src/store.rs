@@ -1,7 +1,7 @@
 //! What is kept, and what is promised.
 //!
-//! In: typed rows from `ledger/` and `login.rs`, which alone call this module. Out: the same, later,
-//! also after a kill at any moment. Keeps the durable half of invariants 1 and 4.
+//! In: typed rows from `ledger/` and `login.rs`; `server.rs` opens it, and the routes and commands for
+//! backups copy it whole. Out: the same rows, later, also after a kill at any moment. Keeps the durable half of invariants 1 and 4.
 //!
 //! - **Durable on return.** SQLite in WAL mode with `synchronous=FULL`: a commit is on the disk before
 //!   anybody hears of it.
@@ -116,6 +116,33 @@ pub enum StoreError {
         #[source]
         cause: std::io::Error,
     },
+    /// Something that a backup needs cannot be read.
+    #[error("{path} cannot be read, and a backup without it would not serve")]
+    Unread {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// Something would be missing from a backup.
+    #[error("a backup would be without {path}: {why}")]
+    LeftOut {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        why: &'static str,
+    },
+    /// A backup would fill the disk.
+    #[error("{bytes} bytes and the reserve of {reserve} are more than the {free} that are free")]
+    NoRoom {
+        /// Its size.
+        bytes: u64,
+        /// What is free where it would be.
+        free: u64,
+        /// What is to stay free.
+        reserve: u64,
+    },
     /// SQLite refuses.
     #[error("the database refuses")]
     Database(#[from] rusqlite::Error),
@@ -222,10 +249,7 @@ impl Store {
 
     /// How full the disk is.
     pub fn disk(&self) -> DiskState {
-        let free = match &self.options.space {
-            Space::Manual(free) => free.load(Ordering::SeqCst),
-            Space::Disk => free_bytes(&self.options.path),
-        };
+        let free = self.free_at(&self.options.path);
         if free >= self.options.reserve {
             DiskState::Ample
         } else if free >= self.options.reserve / 4 {
@@ -233,6 +257,18 @@ impl Store {
         } else {
             DiskState::Full
         }
+    }
+
+    /// Free bytes of the file system that holds this file or folder.
+    fn free_at(&self, path: &Path) -> u64 {
+        match &self.options.space {
+            Space::Manual(free) => free.load(Ordering::SeqCst),
+            Space::Disk => free_bytes(path),
+        }
+    }
+
+    fn reserve(&self) -> u64 {
+        self.options.reserve
     }
 
     /// The one writing connection, once.

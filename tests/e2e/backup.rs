@@ -100,6 +100,27 @@ fn a80_two_restores_of_one_backup_are_not_taken_for_one_another() {
 }
 
 #[test]
+fn a_policy_that_is_a_link_survives_backup_and_restore() {
+    let lab = Lab::start();
+    let (policy, kept) = (lab.ca.data.join("policy.toml"), lab.dir.join("in-git.toml"));
+    fs::rename(&policy, &kept).unwrap();
+    std::os::unix::fs::symlink(&kept, &policy).unwrap();
+    let file = lab.dir.join("backup");
+    lab.ca.admin(&["backup", file.to_str().unwrap()]).ok();
+    let data = lab.dir.join("restored");
+    restore(&lab, &file, &data).ok();
+    assert!(data.join("policy.toml").symlink_metadata().unwrap().is_file());
+    let (_serving, wire) = serve(&lab, &data);
+    assert_eq!(wire.plain("GET", "/readyz", b"").status, 200);
+
+    fs::remove_file(&kept).unwrap();
+    let second = lab.dir.join("second");
+    let refused = lab.ca.admin(&["backup", second.to_str().unwrap()]).failed();
+    assert!(refused.stderr.contains("policy.toml"), "{refused}");
+    assert!(!second.exists());
+}
+
+#[test]
 fn an_epoch_that_is_not_later_is_not_begun() {
     let lab = Lab::start();
     let file = lab.dir.join("backup");

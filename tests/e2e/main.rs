@@ -17,6 +17,7 @@ mod host;
 mod invariants;
 mod login;
 mod matrix;
+mod operate;
 mod package;
 mod parts;
 mod paste;

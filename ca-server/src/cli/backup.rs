@@ -3,6 +3,7 @@
 //! caller's rights, carries the file to where it is wanted.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::access::Access;
 use super::init::folder;
+use crate::config::Config;
 
 /// `backup`.
 #[derive(Debug, Args)]
@@ -46,7 +48,8 @@ impl Backup {
         };
         let answer: BackupAnswer =
             caller.call(&Request::post("/v1/admin/backup", &request)?, terminal)?;
-        let carried = carry(Path::new(&answer.path), &file);
+        let carried =
+            room(data, &file, answer.bytes).and_then(|()| carry(Path::new(&answer.path), &file));
         // Whatever became of it, the serving process's copy is not left behind.
         let _ = std::fs::remove_file(&answer.path);
         let sha256 = carried.map_err(|error| {
@@ -72,6 +75,28 @@ impl Backup {
             )
         })
     }
+}
+
+/// A second copy on the CA's own disk must leave it its reserve.
+fn room(data: &Path, file: &Path, bytes: u64) -> std::io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let disk = rustix::fs::statvfs(folder)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let same = folder.metadata()?.dev() == data.metadata()?.dev();
+    let reserve = match Config::load(data) {
+        Ok(config) if same => config.disk_reserve,
+        // The serving process has its configuration from when it could be read.
+        _ => 0,
+    };
+    if free < bytes.saturating_add(reserve) {
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::StorageFull,
+            format!(
+                "{bytes} bytes and a reserve of {reserve} are more than the {free} that are free"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Copies into a new file that only its owner reads; gives its SHA-256.

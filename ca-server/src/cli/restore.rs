@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::init::folder;
 use super::passphrase::Passphrase;
 use super::setup::systemd::Systemd;
+use crate::data::KEYS;
 use crate::signer::{self, KeyPair, file, key_set};
 use crate::store::{StoreError, backup};
 use crate::time::Clock;
@@ -40,6 +41,9 @@ struct Done {
     data: PathBuf,
     epoch: u64,
     records: u64,
+    /// What the configuration names outside of the data folder, and where its copy is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    outside: Vec<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sign_key_set: Option<String>,
 }
@@ -68,7 +72,7 @@ impl Restore {
         let no_key_set = |error: &dyn std::fmt::Display| {
             Failure::failed("The new epoch cannot be signed; nothing was changed.").why(error)
         };
-        let keys = root.join("keys");
+        let keys = root.join(KEYS);
         let identity = file::read_public(&keys, signer::IDENTITY).map_err(|e| no_key_set(&e))?;
         let before = key_set::load(&root, &identity).map_err(|e| no_key_set(&e))?;
         let set = key_set::next(&before.set, restored.epoch, now);
@@ -93,14 +97,30 @@ impl Restore {
             data: data.to_owned(),
             epoch: restored.epoch,
             records: restored.records,
+            outside: restored
+                .files
+                .iter()
+                .filter(|file| file.starts_with(backup::OUTSIDE))
+                .map(|file| data.join(file))
+                .collect(),
             sign_key_set,
         };
         terminal.answer(&done, |done| {
             let sign = done.sign_key_set.as_ref().map_or(String::new(), |command| {
                 format!("\nSign the key set where the identity key is, and bring the signature back:\n  {command}")
             });
+            let mut outside = String::new();
+            for (index, file) in done.outside.iter().enumerate() {
+                if index == 0 {
+                    outside.push_str(
+                        "\nca.toml names files outside of the folder. If they are not there, put these \
+                         there or name these:",
+                    );
+                }
+                outside.push_str(&format!("\n  {}", file.display()));
+            }
             format!(
-                "{} holds {} records and begins epoch {}.{sign}\n\
+                "{} holds {} records and begins epoch {}.{sign}{outside}\n\
                  Everybody signs in again. Start it: systemctl start jit-ssh-ca",
                 done.data.display(),
                 done.records,

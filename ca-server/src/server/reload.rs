@@ -11,16 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::config::{self, Config, ConfigError, Tls};
+use crate::config::{Config, ConfigError, Tls};
+use crate::data;
 use crate::identity::{FetchClient, FetchError, Identities};
 use crate::ledger::LedgerError;
 use crate::policy::{IssuerFacts, Policy, PolicyErrors};
 use crate::server::connections::{CurrentTls, Stop};
 use crate::server::state::{Snapshot, State};
 use crate::server::tls::{self, TlsError};
-
-/// Name of the policy in the data folder.
-pub const POLICY: &str = "policy.toml";
 
 /// Why the files make no snapshot; the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +58,8 @@ pub enum ReloadError {
 
 /// Reads `ca.toml` and `policy.toml` into one snapshot. What `previous` fixed until the next start
 /// stays, and the keys of its issuers that did not change are kept.
-pub(crate) fn read(data: &Path, previous: Option<&Snapshot>) -> Result<Snapshot, ReloadError> {
-    let mut config = Config::load(data)?;
+pub(crate) fn read(folder: &Path, previous: Option<&Snapshot>) -> Result<Snapshot, ReloadError> {
+    let mut config = Config::load(folder)?;
     if let Some(previous) = previous {
         let keys = config.keep_fixed(&previous.config);
         if !keys.is_empty() {
@@ -71,7 +69,13 @@ pub(crate) fn read(data: &Path, previous: Option<&Snapshot>) -> Result<Snapshot,
             );
         }
     }
-    let path = data.join(POLICY);
+    if config.has_unknown_proxy() {
+        tracing::warn!(
+            "url is https, tls is none, and no trusted_proxies are named: everybody has the address \
+             of the proxy, in limits, source rules, records and for metrics"
+        );
+    }
+    let path = folder.join(data::POLICY);
     let text = std::fs::read(&path).map_err(|cause| ReloadError::PolicyUnreadable {
         path: path.clone(),
         cause,
@@ -79,7 +83,7 @@ pub(crate) fn read(data: &Path, previous: Option<&Snapshot>) -> Result<Snapshot,
     let facts = IssuerFacts::from(config.issuers.as_slice());
     let policy = Policy::parse_bytes(&text, &facts)
         .map_err(|errors| ReloadError::Policy { path, errors })?;
-    let client = fetch_client(data, &config)?;
+    let client = fetch_client(folder, &config)?;
     let previous = previous.map(|snapshot| &snapshot.identities);
     let identities = Identities::new(config.issuers.clone(), client, previous);
     Ok(Snapshot::new(config, policy, identities))
@@ -244,9 +248,9 @@ type Stamp = Option<(u64, u64, i64, i64)>;
 
 impl Watched {
     /// Configuration and policy, as they are now.
-    pub(crate) fn new(data: &Path) -> Self {
+    pub(crate) fn new(folder: &Path) -> Self {
         let mut watched = Watched(Vec::new());
-        watched.add([data.join(config::FILE), data.join(POLICY)]);
+        watched.add([folder.join(data::CONFIG), folder.join(data::POLICY)]);
         watched
     }
 

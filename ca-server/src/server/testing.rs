@@ -16,13 +16,14 @@ use jit_ssh_api::problem::Problem;
 use jit_ssh_api::proof::{self, ProofHeader, ProofId};
 use ssh_key::{Algorithm, HashAlg, PrivateKey};
 
+use crate::data::KEYS;
 use crate::entropy;
 use crate::http::address::Peer;
 use crate::http::{Body, handle};
 use crate::identity::{Email, Group, Issuer, Snapshot, Subject, VerifiedIdentity, VerifiedToken};
 use crate::login::OpenLogin;
 use crate::server::state::State;
-use crate::server::{KEYS, Running, ServeOptions, start};
+use crate::server::{Running, ServeOptions, start};
 use crate::signer::file::{self, Lock};
 use crate::signer::{IDENTITY, KeyKind, PURPOSES, file_name, key_set};
 use crate::time::{Clock, Timestamp};

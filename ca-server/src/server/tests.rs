@@ -4,7 +4,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::testing::{self, CONFIG, POLICY, Person, ca, data_folder, put};
-use super::{KEYS, Running, ServeOptions, StartError, Watched, start};
+use super::{Running, ServeOptions, StartError, Watched, start};
+use crate::data::KEYS;
 use crate::signer::{Keyring, key_set};
 use crate::time::Clock;
 

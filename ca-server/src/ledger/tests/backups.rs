@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use std::path::PathBuf;
+
 use super::*;
 
 fn write(path: &Path, text: &str) {
@@ -38,7 +40,7 @@ async fn a_backup_under_load_is_whole_and_a_restore_starts_a_new_epoch() {
     });
     let file = lab.folder.path().join("backup-1");
     let store = lab.ledger.store();
-    let backed = backup::backup(store, lab.folder.path().into(), file.clone())
+    let backed = backup::backup(store, lab.folder.path().into(), Vec::new(), file.clone())
         .await
         .unwrap();
     load.await.unwrap();
@@ -46,7 +48,7 @@ async fn a_backup_under_load_is_whole_and_a_restore_starts_a_new_epoch() {
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(backed.bytes, file.metadata().unwrap().len());
     assert_eq!(backed.sha256, Hash::of(&std::fs::read(&file).unwrap()));
-    let again = backup::backup(store, lab.folder.path().into(), file.clone()).await;
+    let again = backup::backup(store, lab.folder.path().into(), Vec::new(), file.clone()).await;
     assert!(
         matches!(again, Err(StoreError::Exists(_))),
         "nothing is overwritten"
@@ -129,7 +131,7 @@ async fn no_two_restores_of_a_backup_begin_the_same_epoch() {
     let lab = Lab::new();
     let file = lab.folder.path().join("backup");
     let store = lab.ledger.store();
-    backup::backup(store, lab.folder.path().into(), file.clone())
+    backup::backup(store, lab.folder.path().into(), Vec::new(), file.clone())
         .await
         .unwrap();
     let restore = |name: &str, epoch, now| {
@@ -156,6 +158,72 @@ async fn no_two_restores_of_a_backup_begin_the_same_epoch() {
 }
 
 #[tokio::test]
+async fn what_the_ca_needs_goes_along_wherever_it_is_or_the_backup_is_refused() {
+    let lab = Lab::new();
+    served(&lab);
+    let (data, elsewhere) = (lab.folder.path(), tempfile::tempdir().unwrap());
+    let link = |from: &str, to: &str| {
+        std::os::unix::fs::symlink(elsewhere.path().join(to), data.join(from)).unwrap();
+    };
+    write(&elsewhere.path().join("policy"), "linked");
+    write(&elsewhere.path().join("tls/cert.pem"), "certificate");
+    write(&elsewhere.path().join("key.pem"), "key");
+    std::fs::remove_file(data.join("policy.toml")).unwrap();
+    link("policy.toml", "policy");
+    link("tls", "tls");
+    link(".#ca.toml", "nobody@nowhere");
+    let key = elsewhere.path().join("key.pem");
+    let needed = || {
+        vec![
+            "ca.toml".into(),
+            "policy.toml".into(),
+            "tls/cert.pem".into(),
+            key.clone(),
+        ]
+    };
+    let store = lab.ledger.store();
+    let ask = |needed: Vec<PathBuf>, name: &str| {
+        backup::backup(store, data.into(), needed, elsewhere.path().join(name))
+    };
+    ask(needed(), "backup").await.unwrap();
+    let restored = elsewhere.path().join("restored");
+    backup::restore(&elsewhere.path().join("backup"), &restored, None, START).unwrap();
+    let read = |name: &Path| std::fs::read_to_string(restored.join(name)).unwrap();
+    assert_eq!(read(Path::new("policy.toml")), "linked");
+    assert_eq!(read(Path::new("tls/cert.pem")), "certificate");
+    let outside = Path::new("outside").join(key.strip_prefix("/").unwrap());
+    assert_eq!(read(&outside), "key");
+
+    std::fs::remove_file(&key).unwrap();
+    let refused = ask(needed(), "second").await;
+    assert!(matches!(refused, Err(StoreError::Unread { path, .. }) if path == key));
+    // A folder that is linked, and of which nothing would go along.
+    let refused = ask(vec!["ca.toml".into()], "third").await;
+    assert!(matches!(refused, Err(StoreError::LeftOut { path, .. }) if path == data.join("tls")));
+    for name in ["second", "second.part", "third", "third.part"] {
+        assert!(!elsewhere.path().join(name).exists(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_would_fill_the_disk_is_not_begun() {
+    let lab = Lab::new();
+    served(&lab);
+    let file = lab.folder.path().join("backup");
+    let store = lab.ledger.store();
+    let ask = || backup::backup(store, lab.folder.path().into(), Vec::new(), file.clone());
+    lab.free.store((64 << 20) + 4096, Ordering::SeqCst);
+    let refused = ask().await;
+    assert!(
+        matches!(refused, Err(StoreError::NoRoom { .. })),
+        "{refused:?}"
+    );
+    assert!(!file.exists() && !beside(&file, ".part").exists());
+    lab.free.store(65 << 20, Ordering::SeqCst);
+    ask().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_backup_that_lost_or_changed_anything_is_not_restored() {
     let lab = Lab::new();
     served(&lab);
@@ -168,7 +236,7 @@ async fn a_backup_that_lost_or_changed_anything_is_not_restored() {
     }
     let file = lab.folder.path().join("backup");
     let store = lab.ledger.store();
-    backup::backup(store, lab.folder.path().into(), file.clone())
+    backup::backup(store, lab.folder.path().into(), Vec::new(), file.clone())
         .await
         .unwrap();
     let whole = std::fs::read(&file).unwrap();
