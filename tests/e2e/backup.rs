@@ -109,7 +109,12 @@ fn a_policy_that_is_a_link_survives_backup_and_restore() {
     lab.ca.admin(&["backup", file.to_str().unwrap()]).ok();
     let data = lab.dir.join("restored");
     restore(&lab, &file, &data).ok();
-    assert!(data.join("policy.toml").symlink_metadata().unwrap().is_file());
+    assert!(
+        data.join("policy.toml")
+            .symlink_metadata()
+            .unwrap()
+            .is_file()
+    );
     let (_serving, wire) = serve(&lab, &data);
     assert_eq!(wire.plain("GET", "/readyz", b"").status, 200);
 

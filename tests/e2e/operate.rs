@@ -25,7 +25,9 @@ fn each_line_of_the_json_log_is_an_object_and_a_refusal_can_be_found_by_its_id()
         let log = lab.ca.log();
         let whole = log.lines().filter(|line| !line.is_empty());
         whole
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+            })
             .collect()
     };
     let found = clock::until("the refusal in the log", || {
