@@ -23,11 +23,10 @@ pub use file::reference;
 pub use limits::Limits;
 pub use listen::{Listen, Tls};
 
+pub use crate::data::CONFIG as FILE;
+
 use place::Places;
 use units::Span;
-
-/// Name of the configuration in the data folder.
-pub const FILE: &str = "ca.toml";
 
 /// A checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,7 +129,7 @@ fn listed(path: &Path, mistakes: &[Mistake]) -> String {
 impl Config {
     /// Reads `DATA/ca.toml`.
     pub fn load(data: &Path) -> Result<Config, ConfigError> {
-        let path = data.join(FILE);
+        let path = data.join(crate::data::CONFIG);
         let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Unreadable {
             path: path.clone(),
             source,
@@ -155,27 +154,60 @@ impl Config {
         }
     }
 
-    /// Keys whose change in `new` counts only from the next start.
-    pub fn needs_restart(&self, new: &Config) -> Vec<&'static str> {
-        let listen = |a: &Listen, b: &Listen| a.address == b.address && a.tls == b.tls;
-        let mut keys = Vec::new();
-        let mut changed = |same: bool, key| {
-            if !same {
-                keys.push(key);
-            }
-        };
-        changed(self.name == new.name, "name");
-        changed(self.url == new.url, "url");
-        changed(self.profile == new.profile, "profile");
-        changed(listen(&self.listen, &new.listen), "listen");
-        changed(
-            self.limits.head_time == new.limits.head_time,
+    /// Somebody else speaks TLS for this CA and is not named: then everybody comes from one address,
+    /// in limits, `source` rules and the ledger, and whoever may read metrics there is everybody.
+    pub fn has_unknown_proxy(&self) -> bool {
+        self.listen.tls == Tls::None
+            && self.url.starts_with("https:")
+            && self.listen.trusted_proxies.is_empty()
+    }
+
+    /// The files that a CA with this configuration does not serve without, the two that are read
+    /// together among them; relative to the data folder.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = vec![crate::data::CONFIG.into(), crate::data::POLICY.into()];
+        files.extend(self.extra_ca.clone());
+        if let Tls::Files { certificate, key } = &self.listen.tls {
+            files.extend([certificate.clone(), key.clone()]);
+        }
+        files
+    }
+
+    /// Keeps what counts from the next start only as it was in `old` (a proof's CA name above all),
+    /// and names what would have changed.
+    pub fn keep_fixed(&mut self, old: &Config) -> Vec<&'static str> {
+        let mut kept = Vec::new();
+        keep(&mut kept, "name", &mut self.name, &old.name);
+        keep(&mut kept, "url", &mut self.url, &old.url);
+        keep(&mut kept, "profile", &mut self.profile, &old.profile);
+        keep(&mut kept, "extra_ca", &mut self.extra_ca, &old.extra_ca);
+        let (listen, limits) = (&mut self.listen, &mut self.limits);
+        let address = &mut listen.address;
+        keep(&mut kept, "listen.address", address, &old.listen.address);
+        keep(&mut kept, "listen.tls", &mut listen.tls, &old.listen.tls);
+        let head_time = &mut limits.head_time;
+        keep(
+            &mut kept,
             "limits.head_time",
+            head_time,
+            &old.limits.head_time,
         );
-        changed(self.log == new.log, "log");
-        changed(self.extra_ca == new.extra_ca, "extra_ca");
-        changed(self.disk_reserve == new.disk_reserve, "disk.reserve");
-        keys
+        keep(&mut kept, "log", &mut self.log, &old.log);
+        let reserve = &mut self.disk_reserve;
+        keep(&mut kept, "disk.reserve", reserve, &old.disk_reserve);
+        kept
+    }
+}
+
+fn keep<T: Clone + PartialEq>(
+    kept: &mut Vec<&'static str>,
+    key: &'static str,
+    new: &mut T,
+    old: &T,
+) {
+    if new != old {
+        new.clone_from(old);
+        kept.push(key);
     }
 }
 

@@ -315,6 +315,7 @@ impl Asked<'_> {
         proof::check(
             text(self.headers, &header::AUTHORIZATION),
             &signed,
+            self.state.ledger.store().epoch_before(),
             self.snapshot.config.profile,
             changes.then_some(&self.state.replay),
             self.now,
@@ -492,9 +493,9 @@ fn refused(
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     let (kind, cause) = (kind.name(), failure.logged());
     if status >= 500 {
-        tracing::error!(request = request_id, route, status, micros, %peer, kind, ?cause, "failed");
+        tracing::error!(request = request_id, route, status, micros, %peer, kind, cause, "failed");
     } else {
-        tracing::info!(request = request_id, route, status, micros, %peer, kind, ?cause, "refused");
+        tracing::info!(request = request_id, route, status, micros, %peer, kind, cause, "refused");
     }
 }
 

@@ -19,6 +19,8 @@ pub mod entropy;
 
 pub mod secret;
 
+pub mod data;
+
 pub mod config;
 
 pub mod server;

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::config::{self, LogFormat, Tls};
+use crate::data::{KEYS, LEDGER};
 use crate::entropy;
 use crate::http::rate::Rate;
 use crate::http::replay::ReplayWindow;
@@ -41,15 +42,9 @@ pub mod tls;
 
 use connections::{CurrentTls, Open};
 use lock::{AdminSocket, DataLock, LockError};
-use reload::ReloadError;
+use reload::{ReloadError, Watched};
 use state::{Reloaded, RequestIds, State, Trust};
 use tls::TlsError;
-
-/// Name of the ledger's database in the data folder.
-pub const LEDGER: &str = "ledger.db";
-
-/// Name of the folder of keys in the data folder.
-pub const KEYS: &str = "keys";
 
 /// What to serve.
 #[derive(Debug)]
@@ -132,11 +127,22 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
         listen,
     } = options;
     let lock = DataLock::acquire(&data)?;
-    let snapshot = reload::read(&data, None)?;
+    let mut watched = Watched::new(&data);
+    let mut snapshot = reload::read(&data, None)?;
     let keyring = Keyring::open(&data.join(KEYS), passphrase.as_ref())?;
     drop(passphrase);
     keyring.fits(snapshot.config.profile)?;
-    let key_set = signed_key_set(&data, &keyring).await?;
+    let key_set = match key_set::load(&data, keyring.identity()) {
+        Err(KeySetError::Unsigned { command }) => {
+            let signed = wait_for_signature(&data, &keyring, &command).await?;
+            // That may have taken days: what the files say by now is what counts.
+            watched = Watched::new(&data);
+            snapshot = reload::read(&data, None)?;
+            keyring.fits(snapshot.config.profile)?;
+            signed
+        }
+        loaded => loaded?,
+    };
     keyring.agrees_with(&key_set.set)?;
     let store = StoreOptions {
         reserve: snapshot.config.disk_reserve,
@@ -160,6 +166,7 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
     let tls: CurrentTls = match &snapshot.config.listen.tls {
         Tls::None => None,
         Tls::Files { certificate, key } => {
+            watched.add([data.join(certificate), data.join(key)]);
             let config = tls::load(&data.join(certificate), &data.join(key))?;
             Some(Arc::new(ArcSwap::new(config)))
         }
@@ -191,8 +198,10 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
         metrics: Metrics::new(),
         reload: Mutex::new(Reloaded {
             refused: None,
+            tls_refused: None,
             policy_since,
         }),
+        reloading: tokio::sync::Mutex::new(()),
         clock,
         data,
         ledger,
@@ -211,7 +220,12 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
         state.clone(),
         stopped.clone(),
     ));
-    tokio::spawn(reload::watch(state.clone(), tls.clone(), stopped.clone()));
+    tokio::spawn(reload::watch(
+        state.clone(),
+        tls.clone(),
+        watched,
+        stopped.clone(),
+    ));
     tokio::spawn(reload::warm(state.clone(), stopped.clone()));
     tokio::spawn(tick(state.clone(), stopped));
     let fingerprint = state.keyring.fingerprint();
@@ -230,7 +244,7 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
 impl Running {
     /// Reads configuration, policy and TLS files again, as SIGHUP does.
     pub async fn reload(&self) -> Result<(), ReloadError> {
-        reload::reload(&self.state, &self.tls).await
+        reload::reload(&self.state, &self.tls).await.whole()
     }
 
     /// `SHA256:…` of the identity key.
@@ -263,18 +277,17 @@ impl Running {
     }
 }
 
-/// The key set; waits where the identity key is kept elsewhere and has not signed yet.
-async fn signed_key_set(data: &std::path::Path, keyring: &Keyring) -> Result<Loaded, KeySetError> {
-    let mut told = false;
+/// The key set, once the identity key, which is kept elsewhere, has signed it.
+async fn wait_for_signature(
+    data: &std::path::Path,
+    keyring: &Keyring,
+    command: &str,
+) -> Result<Loaded, KeySetError> {
+    tracing::warn!(command, "waiting for the identity key's signature");
     loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
         match key_set::load(data, keyring.identity()) {
-            Err(KeySetError::Unsigned { command }) => {
-                if !told {
-                    tracing::warn!(command, "waiting for the identity key's signature");
-                    told = true;
-                }
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
+            Err(KeySetError::Unsigned { .. }) => {}
             loaded => return loaded,
         }
     }

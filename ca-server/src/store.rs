@@ -1,7 +1,7 @@
 //! What is kept, and what is promised.
 //!
-//! In: typed rows from `ledger/` and `login.rs`, which alone call this module. Out: the same, later,
-//! also after a kill at any moment. Keeps the durable half of invariants 1 and 4.
+//! In: typed rows from `ledger/` and `login.rs`; `server.rs` opens it, and the routes and commands for
+//! backups copy it whole. Out: the same rows, later, also after a kill at any moment. Keeps the durable half of invariants 1 and 4.
 //!
 //! - **Durable on return.** SQLite in WAL mode with `synchronous=FULL`: a commit is on the disk before
 //!   anybody hears of it.
@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
+use crate::ledger::record::{Fact, Kind, Leaf};
 use crate::time::Timestamp;
 
 pub mod backup;
@@ -82,6 +83,14 @@ pub enum StoreError {
     /// It exists already, and nothing is overwritten.
     #[error("{0} exists already")]
     Exists(PathBuf),
+    /// An epoch for a restore that would be taken for one from before.
+    #[error("epoch {given} is not later than the backup's, {before} (and below 2^53)")]
+    Epoch {
+        /// The one that was asked for.
+        given: u64,
+        /// The backup's.
+        before: u64,
+    },
     /// What is stored does not fit together.
     #[error("the ledger is damaged: {0}")]
     Damaged(&'static str),
@@ -93,6 +102,33 @@ pub enum StoreError {
         /// Why.
         #[source]
         cause: std::io::Error,
+    },
+    /// Something that a backup needs cannot be read.
+    #[error("{path} cannot be read, and a backup without it would not serve")]
+    Unread {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// Something would be missing from a backup.
+    #[error("a backup would be without {path}: {why}")]
+    LeftOut {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        why: &'static str,
+    },
+    /// A backup would fill the disk.
+    #[error("{bytes} bytes and the reserve of {reserve} are more than the {free} that are free")]
+    NoRoom {
+        /// Its size.
+        bytes: u64,
+        /// What is free where it would be.
+        free: u64,
+        /// What is to stay free.
+        reserve: u64,
     },
     /// SQLite refuses.
     #[error("the database refuses")]
@@ -143,6 +179,7 @@ pub struct Head {
 pub struct Store {
     options: StoreOptions,
     head_at_open: Head,
+    epoch_before: Option<u64>,
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
     reading: Semaphore,
@@ -168,9 +205,11 @@ impl Store {
         settle(&connection)?;
         migrate::migrate(&mut connection, path, migrate::STEPS)?;
         let head_at_open = ledger::head(&connection)?;
+        let epoch_before = epoch_before(&connection)?;
         Ok(Store {
             options,
             head_at_open,
+            epoch_before,
             writer: Mutex::new(Some(connection)),
             readers: Mutex::new(Vec::new()),
             reading: Semaphore::new(READERS),
@@ -190,6 +229,11 @@ impl Store {
         self.head_at_open.epoch
     }
 
+    /// The epoch before the last restore, if there was one.
+    pub fn epoch_before(&self) -> Option<u64> {
+        self.epoch_before
+    }
+
     /// Since when the epoch lasts; zero in the first.
     pub fn epoch_started(&self) -> Timestamp {
         self.head_at_open.epoch_started
@@ -197,7 +241,7 @@ impl Store {
 
     /// How full the disk is.
     pub fn disk(&self) -> DiskState {
-        let free = self.free();
+        let free = self.free_at(&self.options.path);
         if free >= self.options.reserve {
             DiskState::Ample
         } else if free >= self.options.reserve / 4 {
@@ -207,14 +251,19 @@ impl Store {
         }
     }
 
+    /// Free bytes of the file system that holds this file or folder.
     #[cfg(not(test))]
-    fn free(&self) -> u64 {
-        free_bytes(&self.options.path)
+    fn free_at(&self, path: &Path) -> u64 {
+        free_bytes(path)
     }
 
     #[cfg(test)]
-    fn free(&self) -> u64 {
-        guard(&self.pretended).unwrap_or_else(|| free_bytes(&self.options.path))
+    fn free_at(&self, path: &Path) -> u64 {
+        guard(&self.pretended).unwrap_or_else(|| free_bytes(path))
+    }
+
+    fn reserve(&self) -> u64 {
+        self.options.reserve
     }
 
     /// From now on so many bytes are free.
@@ -328,6 +377,19 @@ fn free_bytes(path: &Path) -> u64 {
 /// A lock whose holder panicked guards plain values only: they are still whole.
 pub(crate) fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the record of the present epoch says of the one before.
+fn epoch_before(connection: &Connection) -> Result<Option<u64>, StoreError> {
+    let Some(row) = ledger::last_of(connection, Kind::Epoch)? else {
+        return Ok(None);
+    };
+    let leaf = Leaf::decode(&row.leaf)
+        .map_err(|_| StoreError::Damaged("the record of the epoch is not readable"))?;
+    Ok(match leaf.facts.get("epoch_before") {
+        Some(Fact::Number(before)) => Some(*before),
+        _ => None,
+    })
 }
 
 /// SQLite's integers are signed; what does not fit is damage, not a number.

@@ -626,12 +626,16 @@ _jit__ssh__ca() {
             return 0
             ;;
         jit__subcmd__ssh__subcmd__ca__subcmd__restore)
-            opts="-h -V --passphrase-file --data --json --help --version"
+            opts="-h -V --epoch --passphrase-file --data --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --epoch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --passphrase-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -239,6 +239,7 @@ complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand backup" -l data -d
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand backup" -l json -d 'Print one line of JSON instead of text, failures too'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand backup" -s h -l help -d 'Print help'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand backup" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand restore" -l epoch -d 'Number of the new epoch, later than the backup\'s and than any that clients have seen [default: the time, in milliseconds since 1970, so that no two restores have the same]' -r
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand restore" -l passphrase-file -d 'File with the passphrase of the keys. Else the systemd credential `passphrase`, else JIT_SSH_CA_PASSPHRASE, else you are asked' -r -F
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand restore" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand restore" -l json -d 'Print one line of JSON instead of text, failures too'

@@ -1,11 +1,150 @@
 //! `backup` while serving, and `restore` into a new epoch.
 
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
+use jit_ssh_api::problem::Kind;
+use jit_ssh_connect::{ConnectError, KnownCa, Options, Pin, block_on, discover};
 use jit_ssh_tests::lab::Lab;
-use jit_ssh_tests::process::{Run, program};
+use jit_ssh_tests::process::{Child, Output, Run, program};
 use jit_ssh_tests::wire::Wire;
 use jit_ssh_tests::{ca, clock, port};
+
+fn client() -> Options {
+    Options {
+        ca_files: Vec::new(),
+        user_agent: "tests".to_owned(),
+        timeout: Duration::from_secs(30),
+        max_answer: 1 << 20,
+    }
+}
+
+fn restore(lab: &Lab, file: &Path, data: &Path) -> Output {
+    Run::new(program("jit-ssh-ca"))
+        .arg("restore")
+        .arg(file)
+        .arg("--data")
+        .arg(data)
+        .arg("--passphrase-file")
+        .arg(&lab.ca.passphrase_file)
+        .go()
+}
+
+/// Serves a restored folder, at another port than the one that was backed up.
+fn serve(lab: &Lab, data: &Path) -> (Child, Wire) {
+    let port = port::free();
+    let old = lab.ca.address.port().to_string();
+    let path = data.join("ca.toml");
+    let text = fs::read_to_string(&path)
+        .unwrap()
+        .replace(&format!(":{old}"), &format!(":{port}"));
+    ca::replace(&path, &text);
+    let name = data.file_name().unwrap().to_str().unwrap();
+    let mut serving = Run::new(program("jit-ssh-ca"))
+        .arg("serve")
+        .arg("--data")
+        .arg(data)
+        .arg("--passphrase-file")
+        .arg(&lab.ca.passphrase_file)
+        .start(name, &lab.dir);
+    clock::until("the restored CA", || {
+        assert!(serving.runs(), "{}", serving.log());
+        port::answers(std::net::Ipv4Addr::LOCALHOST, port).then_some(())
+    });
+    let wire = Wire::new(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+    (serving, wire)
+}
+
+/// Two machines restore one backup: the same keys, and from then on two histories. Who saw one of
+/// them is not told by the other that nothing happened.
+#[test]
+fn a80_two_restores_of_one_backup_are_not_taken_for_one_another() {
+    let lab = Lab::start();
+    let file = lab.dir.join("backup");
+    lab.ca.admin(&["backup", file.to_str().unwrap()]).ok();
+    let folders = ["first", "second"].map(|name| lab.dir.join(name));
+    for data in &folders {
+        restore(&lab, &file, data).ok();
+    }
+    let [(_one, first), (_two, second)] = folders.map(|data| serve(&lab, &data));
+    assert!(second.ca.epoch > first.ca.epoch);
+
+    // A proof for the first is none for the second, and is told which epoch would be.
+    let alice = first.open(&lab.idp, "alice");
+    let mut lost = second.clone();
+    lost.ca.epoch = first.ca.epoch;
+    let problem = lost.signed(&alice.key, "GET", "/v1/roles", b"").problem();
+    assert_eq!(problem.kind(), Some(Kind::ProofInvalid));
+    assert!(problem.detail.contains("epoch"), "{}", problem.detail);
+    assert_eq!(problem.expected.unwrap().epoch, second.ca.epoch);
+
+    // Under the pin the later one is taken, and after that the earlier one is not.
+    let look = |wire: &Wire, pin: Pin<'_>| {
+        let url = format!("http://{}", wire.address);
+        block_on(discover(&url, pin, &client())).unwrap()
+    };
+    let known = |wire: &Wire| -> KnownCa {
+        look(wire, Pin::Fingerprint(&lab.ca.fingerprint()))
+            .unwrap()
+            .known
+    };
+    let (saw_first, saw_second) = (known(&first), known(&second));
+    let taken = look(&second, Pin::Known(&saw_first)).unwrap();
+    assert_eq!(taken.known.epoch, second.ca.epoch);
+    let refused = look(&first, Pin::Known(&saw_second));
+    assert!(
+        matches!(refused, Err(ConnectError::Rollback { .. })),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_policy_that_is_a_link_survives_backup_and_restore() {
+    let lab = Lab::start();
+    let (policy, kept) = (lab.ca.data.join("policy.toml"), lab.dir.join("in-git.toml"));
+    fs::rename(&policy, &kept).unwrap();
+    std::os::unix::fs::symlink(&kept, &policy).unwrap();
+    let file = lab.dir.join("backup");
+    lab.ca.admin(&["backup", file.to_str().unwrap()]).ok();
+    let data = lab.dir.join("restored");
+    restore(&lab, &file, &data).ok();
+    assert!(
+        data.join("policy.toml")
+            .symlink_metadata()
+            .unwrap()
+            .is_file()
+    );
+    let (_serving, wire) = serve(&lab, &data);
+    assert_eq!(wire.plain("GET", "/readyz", b"").status, 200);
+
+    fs::remove_file(&kept).unwrap();
+    let second = lab.dir.join("second");
+    let refused = lab.ca.admin(&["backup", second.to_str().unwrap()]).failed();
+    assert!(refused.stderr.contains("policy.toml"), "{refused}");
+    assert!(!second.exists());
+}
+
+#[test]
+fn an_epoch_that_is_not_later_is_not_begun() {
+    let lab = Lab::start();
+    let file = lab.dir.join("backup");
+    lab.ca.admin(&["backup", file.to_str().unwrap()]).ok();
+    let data = lab.dir.join("restored");
+    let ask = |epoch: &str| {
+        Run::new(program("jit-ssh-ca"))
+            .args(["restore", file.to_str().unwrap(), "--epoch", epoch])
+            .arg("--data")
+            .arg(&data)
+            .arg("--passphrase-file")
+            .arg(&lab.ca.passphrase_file)
+            .go()
+    };
+    let refused = ask("1").failed();
+    assert!(refused.stderr.contains("not later"), "{refused}");
+    assert!(!data.exists());
+    ask("2").ok();
+}
 
 #[test]
 fn a_restored_ca_has_all_records_and_starts_a_new_epoch() {
@@ -19,43 +158,20 @@ fn a_restored_ca_has_all_records_and_starts_a_new_epoch() {
     lab.login("carol");
 
     let data = lab.dir.join("restored");
-    Run::new(program("jit-ssh-ca"))
-        .arg("restore")
-        .arg(&file)
-        .arg("--data")
-        .arg(&data)
-        .arg("--passphrase-file")
-        .arg(&lab.ca.passphrase_file)
-        .go()
-        .ok();
-    let port = port::free();
-    let old = lab.ca.address.port().to_string();
-    let path = data.join("ca.toml");
-    let text = fs::read_to_string(&path)
-        .unwrap()
-        .replace(&format!(":{old}"), &format!(":{port}"));
-    ca::replace(&path, &text);
-    let mut serving = Run::new(program("jit-ssh-ca"))
-        .arg("serve")
-        .arg("--data")
-        .arg(&data)
-        .arg("--passphrase-file")
-        .arg(&lab.ca.passphrase_file)
-        .start("restored", &lab.dir);
-    clock::until("the restored CA", || {
-        assert!(serving.runs(), "{}", serving.log());
-        port::answers(std::net::Ipv4Addr::LOCALHOST, port).then_some(())
-    });
-    let wire = Wire::new(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
-    assert_eq!(wire.ca.epoch, epoch + 1);
-    // The identity key vouches for the new epoch too: clients and hosts go on by themselves.
+    restore(&lab, &file, &data).ok();
+    let (_serving, wire) = serve(&lab, &data);
+    let new = wire.ca.epoch;
+    assert!(new > epoch);
+    // The identity key vouches for the new epoch too: clients go on by themselves.
     let set = wire.ca.key_set.verify(&lab.ca.fingerprint()).unwrap();
-    assert_eq!(set.epoch, epoch + 1);
+    assert_eq!(set.epoch, new);
     // A proof for the old epoch is refused, and names the new one; every record of then is there.
     let mut old = wire.clone();
     old.ca.epoch = epoch;
     let refused = old.signed(&alice.key, "GET", "/v1/roles", b"");
-    assert_eq!(refused.problem().expected.unwrap().epoch, epoch + 1);
+    let problem = refused.problem();
+    assert_eq!(problem.kind(), Some(Kind::ProofContext));
+    assert_eq!(problem.expected.unwrap().epoch, new);
     let page = jit_ssh_tests::http::send_local(
         &data.join("admin.sock"),
         "GET",

@@ -22,6 +22,7 @@ mod invariants;
 mod login;
 mod keyring;
 mod matrix;
+mod operate;
 mod package;
 mod parts;
 mod paste;

@@ -266,3 +266,27 @@ fn help_of_every_command_of_all_programs_says_what_it_is_for() {
             .failed_with(2);
     }
 }
+
+#[test]
+fn a_provider_whose_documents_the_ca_would_not_take_is_told_by_setup() {
+    let dir = Dir::new();
+    let idp = Idp::start(Habit::Generic);
+    let ask = || {
+        Run::new(program("jit-ssh-ca"))
+            .args(["setup", "--no-start", "--url", "https://ca.example.com"])
+            .args(["--issuer", &idp.issuer, "--client-id", CLIENT])
+            .arg("--data")
+            .arg(dir.join("ca"))
+            .arg("--passphrase-file")
+            .arg(dir.join("passphrase"))
+            .go()
+    };
+    for broken in [r#"{"keys":[]}"#, "not a key set"] {
+        idp.misbehave(|faults| faults.keys = Some(broken.to_owned()));
+        let refused = ask().failed();
+        assert!(refused.stderr.contains("would not take"), "{refused}");
+        assert!(!dir.join("ca").exists());
+    }
+    idp.misbehave(|faults| faults.keys = None);
+    ask().ok();
+}

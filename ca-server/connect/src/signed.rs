@@ -192,7 +192,9 @@ impl Connection {
                     time = true;
                     self.clock_off_by = theirs.cast_signed() - crate::now().cast_signed();
                 }
-                (_, Some(Kind::ProofContext)) if !context => {
+                (ConnectError::Problem(problem), _)
+                    if !context && self.is_of_another_epoch(problem) =>
+                {
                     context = true;
                     self.look_again().await?;
                 }
@@ -203,6 +205,19 @@ impl Connection {
                 _ => return Err(error),
             }
         }
+    }
+
+    /// Whether the CA expects proofs for another epoch (or under another name) than ours. It says so
+    /// itself where it knows the epoch that we signed for; after a restore of the same backup for a
+    /// second time it does not.
+    fn is_of_another_epoch(&self, problem: &Problem) -> bool {
+        let expects_another = || match (&problem.expected, &self.known) {
+            (Some(expected), Some(known)) => {
+                (&expected.name, expected.epoch) != (&known.name, known.epoch)
+            }
+            _ => false,
+        };
+        problem.kind() == Some(Kind::ProofContext) || expects_another()
     }
 
     /// Discovery again, under the same pin: a new epoch, number or TLS key.

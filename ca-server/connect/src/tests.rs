@@ -349,6 +349,40 @@ fn a_new_epoch_is_taken_once_under_the_same_pin() {
     assert_eq!(ca.asked.lock().unwrap().len(), 3);
 }
 
+/// Two restores of one backup: neither knows the epoch of the other, so what it says is that the
+/// proof does not fit, and what it expects.
+#[test]
+fn an_epoch_that_the_ca_expects_is_taken_if_its_identity_key_says_so_and_it_is_later() {
+    let answers = |epoch| {
+        pretend(None, move |asked, count| {
+            if asked.line.contains("/.well-known/") {
+                return (200, discovery(&key(1), epoch, 1, Vec::new()), "");
+            }
+            match count {
+                0 => problem(
+                    jit_ssh_api::problem::Kind::ProofInvalid,
+                    &format!(r#","expected":{{"name":"ca.example.com","epoch":{epoch}}}"#),
+                ),
+                _ => (200, ENDED.to_owned(), ""),
+            }
+        })
+    };
+    let later = answers(1_795_000_000_999);
+    let known_ca = known(&later.url, 1, 5, Vec::new());
+    let mut connection = Connection::new(known_ca, options()).unwrap();
+    end(&mut connection).unwrap();
+    assert_eq!(connection.known().unwrap().epoch, 1_795_000_000_999);
+
+    let earlier = answers(3);
+    let seen = KnownCa {
+        epoch: 4,
+        ..known(&earlier.url, 1, 5, Vec::new())
+    };
+    let mut connection = Connection::new(seen, options()).unwrap();
+    let refused = end(&mut connection);
+    assert!(matches!(refused, Err(ConnectError::Rollback { .. })));
+}
+
 #[test]
 fn a_new_epoch_of_another_ca_is_not_taken() {
     let ca = pretend(None, |asked, _| {

@@ -2,7 +2,7 @@
 CREATE TABLE head (
     one           INTEGER PRIMARY KEY CHECK (one = 1),
     size          INTEGER NOT NULL,            -- number of records = index of the next one
-    epoch         INTEGER NOT NULL,            -- one more after each restore
+    epoch         INTEGER NOT NULL,            -- later after each restore
     epoch_started INTEGER NOT NULL             -- ms; tokens from before it open nothing after a restore
 ) STRICT;
 

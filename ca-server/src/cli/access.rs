@@ -75,6 +75,18 @@ pub(super) fn options() -> Options {
     Options::from_env(concat!("jit-ssh-ca/", env!("CARGO_PKG_VERSION")))
 }
 
+/// Whether somebody listens in the data folder, or seems to: a socket alone says nothing, a process
+/// that was killed leaves one behind.
+pub(super) fn is_served(data: &Path) -> bool {
+    match UnixStream::connect(data.join(SOCKET)) {
+        Ok(_) => true,
+        Err(error) => !matches!(
+            error.kind(),
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused
+        ),
+    }
+}
+
 fn no_socket(data: &Path, error: &std::io::Error) -> Failure {
     match error.kind() {
         ErrorKind::PermissionDenied => Failure::new(
@@ -100,5 +112,22 @@ fn no_socket(data: &Path, error: &std::io::Error) -> Failure {
     }
 }
 
-/// Name of the socket in the data folder.
-pub(super) const SOCKET: &str = "admin.sock";
+pub(super) use crate::data::SOCKET;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::{SOCKET, is_served};
+
+    #[test]
+    fn a_socket_that_a_dead_process_left_is_no_serving_ca() {
+        let data = tempfile::tempdir().unwrap();
+        assert!(!is_served(data.path()));
+        let listener = UnixListener::bind(data.path().join(SOCKET)).unwrap();
+        assert!(is_served(data.path()));
+        drop(listener);
+        assert!(data.path().join(SOCKET).exists());
+        assert!(!is_served(data.path()));
+    }
+}

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::access::Access;
 use super::init::folder;
+use crate::config::Config;
 
 /// `backup`.
 #[derive(Debug, Args)]
@@ -50,7 +51,9 @@ impl Backup {
             caller.call(&Request::post("/v1/admin/backup", &request)?, terminal)?;
         // By the name that was chosen here: the serving process has fewer rights than this command,
         // so nothing that it says is opened or removed.
-        let carried = theirs(data, &made).and_then(|from| carry(from, &file));
+        let carried = room(data, &file, answer.bytes)
+            .and_then(|()| theirs(data, &made))
+            .and_then(|from| carry(from, &file));
         // Whatever became of it, the serving process's copy is not left behind.
         let _ = std::fs::remove_file(&made);
         let sha256 = carried.map_err(|error| {
@@ -91,6 +94,28 @@ fn theirs(data: &Path, made: &Path) -> std::io::Result<File> {
         "{} is not the file of the CA that it must be",
         made.display()
     )))
+}
+
+/// A second copy on the CA's own disk must leave it its reserve.
+fn room(data: &Path, file: &Path, bytes: u64) -> std::io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    let disk = rustix::fs::statvfs(folder)?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let same = folder.metadata()?.dev() == data.metadata()?.dev();
+    let reserve = match Config::load(data) {
+        Ok(config) if same => config.disk_reserve,
+        // The serving process has its configuration from when it could be read.
+        _ => 0,
+    };
+    if free < bytes.saturating_add(reserve) {
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::StorageFull,
+            format!(
+                "{bytes} bytes and a reserve of {reserve} are more than the {free} that are free"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Copies into a new file that only its owner reads; gives its SHA-256.

@@ -11,11 +11,12 @@ use jit_ssh_terminal::{Exit, Failure, Terminal};
 use serde::Serialize;
 use ssh_key::{HashAlg, PublicKey};
 
-use super::access::{Access, SOCKET};
+use super::access::{Access, is_served};
 use super::passphrase::Passphrase;
 use super::policy::{self, POLICY_FILE, count};
 use super::setup::issuer;
 use crate::config::{Config, Tls};
+use crate::data::KEYS;
 use crate::signer::{self, file, key_set};
 
 /// `doctor`.
@@ -143,7 +144,7 @@ impl Doctor {
     }
 
     fn keys(&self, data: &Path, config: Option<&Config>) -> Vec<Finding> {
-        let keys = data.join("keys");
+        let keys = data.join(KEYS);
         let identity = match file::check_folder(&keys)
             .and_then(|()| file::read_public(&keys, signer::IDENTITY))
         {
@@ -267,6 +268,13 @@ fn folder(data: &Path) -> Finding {
 }
 
 fn tls(data: &Path, config: &Config) -> Finding {
+    if config.has_unknown_proxy() {
+        return Finding::look(
+            "TLS",
+            "none here, though `url` is https; the proxy in front is not named, so everybody has its address",
+            "Write it into ca.toml, below [listen]: trusted_proxies = [\"127.0.0.1\", \"::1\"]",
+        );
+    }
     let Tls::Files { certificate, key } = &config.listen.tls else {
         return Finding::good(
             "TLS",
@@ -328,7 +336,7 @@ fn provider(address: &str, extra_ca: Option<&Path>) -> Vec<Finding> {
 }
 
 fn serving(data: &Path, terminal: &mut Terminal) -> Finding {
-    if !data.join(SOCKET).exists() {
+    if !is_served(data) {
         let mend = "Start it: `systemctl start jit-ssh-ca`, or `jit-ssh-ca serve`.";
         return Finding::look("serving", "no process serves this folder", mend);
     }
@@ -354,4 +362,22 @@ fn text(findings: &[Finding]) -> String {
         lines.extend(finding.mend.iter().map(|mend| format!("      -> {mend}")));
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_is_not_named_is_told_of() {
+        let behind = "url = \"https://ca.example.com\"\n[listen]\ntls = \"none\"\n";
+        let look = |text: &str| tls(Path::new("/"), &Config::parse(text).unwrap()).state;
+        assert_eq!(look(behind), State::Look);
+        let named = format!("{behind}trusted_proxies = [\"127.0.0.1\"]\n");
+        assert_eq!(look(&named), State::Good);
+        assert_eq!(
+            look(&behind.replace("https://ca.example.com", "http://127.0.0.1")),
+            State::Good
+        );
+    }
 }

@@ -18,7 +18,8 @@ mod tls;
 
 use super::passphrase::{self, Passphrase};
 use super::policy::{POLICY_FILE, faults};
-use crate::config::{self, Config};
+use crate::config::Config;
+use crate::data::{CONFIG, KEYS};
 use crate::entropy::{self, Entropy};
 use crate::identity::Preset;
 use crate::policy::{ExampleGrant, IssuerFacts, Policy, example, example_for_people};
@@ -368,7 +369,7 @@ impl Plan {
         let put = |name: &str, content: &[u8]| {
             folder::new_file(&root.join(name), content, 0o600).map_err(unwritable)
         };
-        put(config::FILE, self.configuration.as_bytes())?;
+        put(CONFIG, self.configuration.as_bytes())?;
         put(POLICY_FILE, self.policy.as_bytes())?;
         if let Some(pem) = &self.issuer_ca {
             put(ISSUER_CA, pem)?;
@@ -382,7 +383,7 @@ impl Plan {
             put(TLS_KEY, identity.key.expose().as_bytes())?;
             tls_pins.push(identity.pin);
         }
-        let keys = root.join("keys");
+        let keys = root.join(KEYS);
         folder::new_folder(&keys).map_err(unwritable)?;
         let (identity, to_sign) = self.keys(
             root,

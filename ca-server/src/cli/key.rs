@@ -10,7 +10,7 @@ use jit_ssh_terminal::{Failure, Table, Terminal, utc};
 use serde::Serialize;
 use ssh_key::{HashAlg, PublicKey};
 
-use super::access::{Access, SOCKET};
+use super::access::{Access, is_served};
 
 /// Keys.
 #[derive(Debug, Subcommand)]
@@ -37,7 +37,7 @@ struct Keys {
 impl Key {
     pub(super) fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
         let Key::List(list) = self;
-        let served = list.access.ca.is_some() || data.join(SOCKET).exists();
+        let served = list.access.ca.is_some() || is_served(data);
         let signed = if served {
             list.access
                 .open(data)?

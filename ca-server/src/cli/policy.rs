@@ -256,4 +256,4 @@ pub(super) fn count(number: usize, word: &str) -> String {
 }
 
 /// Name of the policy in the data folder.
-pub(super) const POLICY_FILE: &str = "policy.toml";
+pub(super) use crate::data::POLICY as POLICY_FILE;

@@ -11,8 +11,9 @@ use serde::Serialize;
 use super::init::folder;
 use super::passphrase::Passphrase;
 use super::setup::systemd::Systemd;
+use crate::data::KEYS;
 use crate::signer::{self, KeyPair, file, key_set};
-use crate::store::backup;
+use crate::store::{StoreError, backup};
 use crate::time::Clock;
 
 /// `restore`.
@@ -27,6 +28,10 @@ pub(super) struct Restore {
     /// File made by `jit-ssh-ca backup`
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Number of the new epoch, later than the backup's and than any that clients have seen
+    /// [default: the time, in milliseconds since 1970, so that no two restores have the same]
+    #[arg(long, value_name = "N")]
+    epoch: Option<u64>,
     #[command(flatten)]
     passphrase: Passphrase,
 }
@@ -36,27 +41,38 @@ struct Done {
     data: PathBuf,
     epoch: u64,
     records: u64,
+    /// What the configuration names outside of the data folder, and where its copy is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    outside: Vec<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sign_key_set: Option<String>,
 }
 
 impl Restore {
+    fn refused(&self, error: &StoreError) -> Failure {
+        if let StoreError::Epoch { .. } = error {
+            return Failure::usage("This epoch would be no new one; nothing was changed.")
+                .why(error)
+                .next("Leave `--epoch` out: the default is later than all before.");
+        }
+        Failure::failed(format_args!(
+            "{} cannot be restored; nothing was changed.",
+            self.file.display()
+        ))
+        .why(error)
+        .next("Take another backup: this one is not whole, or not one of ours.")
+    }
+
     pub(super) fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
         let now = Clock::System.now();
         let staging = folder::Staging::begin(data)?;
         let root = staging.path().join("data");
-        let restored = backup::restore(&self.file, &root, None, now).map_err(|error| {
-            Failure::failed(format_args!(
-                "{} cannot be restored; nothing was changed.",
-                self.file.display()
-            ))
-            .why(error)
-            .next("Take another backup: this one is not whole, or not one of ours.")
-        })?;
+        let restored = backup::restore(&self.file, &root, self.epoch, now)
+            .map_err(|error| self.refused(&error))?;
         let no_key_set = |error: &dyn std::fmt::Display| {
             Failure::failed("The new epoch cannot be signed; nothing was changed.").why(error)
         };
-        let keys = root.join("keys");
+        let keys = root.join(KEYS);
         let identity = file::read_public(&keys, signer::IDENTITY).map_err(|e| no_key_set(&e))?;
         let before = key_set::load(&root, &identity).map_err(|e| no_key_set(&e))?;
         let set = key_set::next(&before.set, restored.epoch, now);
@@ -81,14 +97,30 @@ impl Restore {
             data: data.to_owned(),
             epoch: restored.epoch,
             records: restored.records,
+            outside: restored
+                .files
+                .iter()
+                .filter(|file| file.starts_with(backup::OUTSIDE))
+                .map(|file| data.join(file))
+                .collect(),
             sign_key_set,
         };
         terminal.answer(&done, |done| {
             let sign = done.sign_key_set.as_ref().map_or(String::new(), |command| {
                 format!("\nSign the key set where the identity key is, and bring the signature back:\n  {command}")
             });
+            let mut outside = String::new();
+            for (index, file) in done.outside.iter().enumerate() {
+                if index == 0 {
+                    outside.push_str(
+                        "\nca.toml names files outside of the folder. If they are not there, put these \
+                         there or name these:",
+                    );
+                }
+                outside.push_str(&format!("\n  {}", file.display()));
+            }
             format!(
-                "{} holds {} records and begins epoch {}.{sign}\n\
+                "{} holds {} records and begins epoch {}.{sign}{outside}\n\
                  Everybody signs in again. Start it: systemctl start jit-ssh-ca",
                 done.data.display(),
                 done.records,

@@ -59,12 +59,20 @@ struct Done {
 }
 
 impl Setup {
-    pub(super) fn run(mut self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
-        let mut plan = self.new.plan()?;
+    pub(super) fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
         let systemd = systemd::Systemd::here().filter(|_| !self.no_systemd);
+        self.run_with(systemd.as_ref(), data, terminal)
+    }
+
+    fn run_with(
+        mut self,
+        systemd: Option<&systemd::Systemd>,
+        data: &Path,
+        terminal: &mut Terminal,
+    ) -> Result<(), Failure> {
+        let mut plan = self.new.plan()?;
         let passphrase_file = self.passphrase_file(data)?;
         let unit = systemd
-            .as_ref()
             .map(|systemd| systemd.unit(data, &passphrase_file))
             .transpose()?;
         if !self.skip_issuer_check {
@@ -87,15 +95,19 @@ impl Setup {
             }
         })?;
         let waits = made.sign_key_set.is_some();
-        let mut started = false;
-        if let (Some(systemd), Some(unit)) = (&systemd, unit) {
-            systemd.install(&unit, data)?;
-            if !self.no_start && !waits {
+        // The CA is made by now, and is not made again: whatever systemd says, what to paste is told.
+        let start = !self.no_start && !waits;
+        let began = match (systemd, unit) {
+            (Some(systemd), Some(unit)) => {
                 let _spinner = terminal.spinner("starting the CA");
-                systemd.start()?;
-                started = true;
+                systemd.install(&unit, data).and_then(|()| match start {
+                    true => systemd.start(),
+                    false => Ok(()),
+                })
             }
-        }
+            _ => Ok(()),
+        };
+        let started = systemd.is_some() && start && began.is_ok();
         let guide = guide::Guide::new(&plan, &made, &self.new);
         let done = Done {
             data: data.to_owned(),
@@ -116,7 +128,8 @@ impl Setup {
                 passphrase_file: &done.passphrase_file,
                 made_passphrase,
             })
-        })
+        })?;
+        began
     }
 
     fn passphrase_file(&self, data: &Path) -> Result<PathBuf, Failure> {

@@ -142,6 +142,70 @@ fn the_reference_in_docs_is_current() {
     );
 }
 
+/// Each key that `docs/configuration.md` marks so, and a file in which it alone differs.
+#[test]
+fn what_the_reference_marks_restart_is_kept_and_named_and_nothing_else() {
+    let changes = [
+        ("name", "name = \"other\"", "name"),
+        (
+            "url",
+            "url = \"https://other.example.com\"\nname = \"ca.example.com\"",
+            "url",
+        ),
+        ("profile", "profile = \"fips\"", "profile"),
+        ("extra_ca", "extra_ca = \"more.pem\"", "extra_ca"),
+        (
+            "listen.address",
+            "[listen]\naddress = \"127.0.0.1:1\"",
+            "listen.address",
+        ),
+        ("listen.tls", "[listen]\ntls = \"none\"", "listen.tls"),
+        (
+            "listen.certificate",
+            "[listen]\ncertificate = \"c.pem\"",
+            "listen.tls",
+        ),
+        ("listen.key", "[listen]\nkey = \"k.pem\"", "listen.tls"),
+        (
+            "limits.head_time",
+            "[limits]\nhead_time = \"1s\"",
+            "limits.head_time",
+        ),
+        ("log.format", "[log]\nformat = \"json\"", "log"),
+        ("log.level", "[log]\nlevel = \"debug\"", "log"),
+        ("disk.reserve", "[disk]\nreserve = \"1MiB\"", "disk.reserve"),
+    ];
+    let old = Config::parse("url = \"https://ca.example.com\"").unwrap();
+    for (key, text, named) in changes {
+        let text = match text.contains("url = ") {
+            true => text.to_owned(),
+            false => format!("url = \"https://ca.example.com\"\n{text}"),
+        };
+        let mut new = Config::parse(&text).unwrap();
+        assert_ne!(new, old, "{key}");
+        assert_eq!(new.keep_fixed(&old), [named], "{key}");
+        assert_eq!(new, old, "{key}");
+    }
+    let mut section = String::new();
+    let mut marked = Vec::new();
+    for line in reference().lines() {
+        if let Some(title) = line.strip_prefix("## ") {
+            section = match title.strip_prefix("`[") {
+                Some(name) => format!("{}.", name.trim_end_matches("]`")),
+                None => String::new(),
+            };
+        } else if line.contains("*Restart.*") {
+            marked.push(format!("{section}{}", line.split('`').nth(1).unwrap()));
+        }
+    }
+    // It only allows an address, which is kept.
+    marked.retain(|key| key != "listen.plain_http_beyond_loopback");
+    let mut told = changes.map(|(key, _, _)| key.to_owned()).to_vec();
+    told.sort();
+    marked.sort();
+    assert_eq!(told, marked);
+}
+
 mod laws {
     use proptest::prelude::*;
 

@@ -316,9 +316,32 @@ fn with_sources(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A sentence begins with a capital letter, an address does not.
 fn capital(text: &str) -> String {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    if first.contains("://") {
+        return text.to_owned();
+    }
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(letters).collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::capital;
+
+    #[test]
+    fn an_address_stays_as_it_is() {
+        assert_eq!(
+            capital("no answer from https://idp"),
+            "No answer from https://idp"
+        );
+        assert_eq!(
+            capital("http://127.0.0.1:1 is silent"),
+            "http://127.0.0.1:1 is silent"
+        );
+        assert_eq!(capital(""), "");
+    }
 }

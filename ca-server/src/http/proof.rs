@@ -33,10 +33,11 @@ impl ProvenKey {
     }
 }
 
-/// Checks a proof. `window` is given for requests that change state: their ids count once.
+/// Checks a proof. `epoch_before` is that of before the last restore; `window` is given for requests that change state: their ids count once.
 pub(crate) fn check(
     header: Option<&str>,
     request: &Request<'_>,
+    epoch_before: Option<u64>,
     profile: Profile,
     window: Option<&ReplayWindow>,
     now: Timestamp,
@@ -51,7 +52,7 @@ pub(crate) fn check(
         .and_then(|key| key.fits(profile).map(|()| key))
         .map_err(|error| key_refused(&error, profile))?;
     if verify_proof(&header, request).is_err() {
-        return Err(mismatch(&header, request));
+        return Err(mismatch(&header, request, epoch_before));
     }
     if let Some(window) = window {
         window.take(key.blob(), header.id, now).map_err(not_new)?;
@@ -73,7 +74,9 @@ fn refused(error: ProofError) -> Failure {
             "The Authorization header is not `JIT-SSH-Proof time=…,id=…,signature=…`."
         }
         ProofError::Signature => "The proof's signature is not an OpenSSH signature (SSHSIG).",
-        ProofError::Mismatch => "The proof does not fit this request.",
+        ProofError::Mismatch => {
+            "The proof does not fit this request, or this CA in its present epoch."
+        }
         ProofError::NoTouch => "The security key signed without a touch.",
     };
     Failure::new(
@@ -85,12 +88,11 @@ fn refused(error: ProofError) -> Failure {
 }
 
 /// A signature that does not verify: perhaps it names another CA or epoch, which a client mends by
-/// reading discovery again. We cannot see what was signed, so we tell what should have been.
-fn mismatch(header: &ProofHeader, request: &Request<'_>) -> Failure {
-    let former = (1..request.epoch)
-        .rev()
-        .take(EPOCHS_TRIED)
-        .any(|epoch| verify_proof(header, &Request { epoch, ..*request }).is_ok());
+/// reading discovery again. We cannot see what was signed, so we tell what should have been; whether
+/// it is for the epoch before the last restore can be tried.
+fn mismatch(header: &ProofHeader, request: &Request<'_>, epoch_before: Option<u64>) -> Failure {
+    let former = epoch_before
+        .is_some_and(|epoch| verify_proof(header, &Request { epoch, ..*request }).is_ok());
     if former {
         return Failure::new(
             Kind::ProofContext,
@@ -141,6 +143,3 @@ fn not_new(error: NotNew) -> Failure {
         .retry_after(60),
     }
 }
-
-/// How many earlier epochs are tried for a better message; each costs a verification.
-const EPOCHS_TRIED: usize = 1;

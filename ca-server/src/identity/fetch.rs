@@ -11,8 +11,10 @@ use std::time::Duration;
 use jit_ssh_connect::{Options, http_client, is_loopback};
 use url::Url;
 
+use super::Issuer;
 use super::json::JsonError;
 use super::keys::KeySetError;
+use crate::time::Timestamp;
 
 pub(super) mod source;
 
@@ -43,6 +45,11 @@ impl FetchClient {
             outside: client("https://idp.example.com")?,
             loopback: client("http://127.0.0.1")?,
         })
+    }
+
+    /// Fetches what this issuer publishes as the CA will, and says why the CA would not take it.
+    pub async fn try_out(self, issuer: &str, now: Timestamp) -> Result<(), FetchError> {
+        source::Source::try_out(Issuer::new(issuer), self, now).await
     }
 
     /// One GET: 200 and a body of bounded size, or why not; with the life its headers give it.

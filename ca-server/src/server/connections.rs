@@ -4,7 +4,7 @@
 //! Where there are too many, the oldest one that has not sent a request yet gives way: whoever
 //! opens sockets and stays silent loses them first, and a caller who speaks is served.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
+use crate::config::Config;
 use crate::http::address::{self, Peer};
 use crate::server::lock::AdminSocket;
 use crate::server::state::State;
@@ -43,12 +44,12 @@ struct Table {
     next: u64,
     peers: HashMap<IpAddr, usize>,
     all: usize,
-    silent: VecDeque<Silent>,
+    /// By number, so that the oldest is the first.
+    silent: BTreeMap<u64, Silent>,
 }
 
 #[derive(Debug)]
 struct Silent {
-    number: u64,
     peer: IpAddr,
     task: Option<AbortHandle>,
 }
@@ -82,11 +83,7 @@ impl Open {
         table.next += 1;
         table.all += 1;
         *table.peers.entry(peer).or_default() += 1;
-        table.silent.push_back(Silent {
-            number,
-            peer,
-            task: None,
-        });
+        table.silent.insert(number, Silent { peer, task: None });
         Some(Place {
             open: Arc::clone(self),
             number,
@@ -107,10 +104,10 @@ impl Open {
 impl Table {
     /// Ends the oldest silent connection (of that peer); none: there is none.
     fn evict(&mut self, peer: Option<IpAddr>) -> Option<()> {
-        let at = self.silent.iter().position(|silent| {
+        let (&number, _) = self.silent.iter().find(|(_, silent)| {
             silent.task.is_some() && peer.is_none_or(|peer| peer == silent.peer)
         })?;
-        let silent = self.silent.remove(at)?;
+        let silent = self.silent.remove(&number)?;
         if let Some(task) = silent.task {
             task.abort();
         }
@@ -137,24 +134,24 @@ impl Place {
             .table
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(silent) = table
-            .silent
-            .iter_mut()
-            .find(|silent| silent.number == self.number)
-        {
+        if let Some(silent) = table.silent.get_mut(&self.number) {
             silent.task = Some(task);
         }
     }
 
-    /// A whole request head came: it no longer gives way.
+    /// A whole request head came: it no longer gives way. One that was ended to make room in the same
+    /// moment has left already, and stays so.
     fn spoke(&self) {
-        if !self.spoke.swap(true, Ordering::Relaxed) {
-            let mut table = self
-                .open
-                .table
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            table.silent.retain(|silent| silent.number != self.number);
+        if self.spoke.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut table = self
+            .open
+            .table
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if table.silent.remove(&self.number).is_some() {
+            self.spoke.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -166,13 +163,22 @@ impl Drop for Place {
             .table
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let before = table.silent.len();
-        table.silent.retain(|silent| silent.number != self.number);
-        let was_silent = table.silent.len() < before;
+        let was_silent = table.silent.remove(&self.number).is_some();
         // Neither silent nor spoken: it was ended to make room, and left then.
         if was_silent || self.spoke.load(Ordering::Relaxed) {
             table.leave(self.peer);
         }
+    }
+}
+
+/// How many connections may come from there; a proxy of ours brings those of everybody.
+fn most_from(config: &Config, peer: IpAddr) -> usize {
+    let peer = peer.to_canonical();
+    let mut proxies = config.listen.trusted_proxies.iter();
+    if proxies.any(|network| network.contains(peer)) {
+        config.limits.connections
+    } else {
+        config.limits.connections_per_peer
     }
 }
 
@@ -197,10 +203,11 @@ pub(crate) async fn accept_tcp(
                 continue;
             }
         };
-        let limits = &state.snapshot.load().config.limits;
+        let config = &state.snapshot.load().config;
+        let most = config.limits.connections;
         let place = state
             .open
-            .enter(peer.ip(), limits.connections, limits.connections_per_peer);
+            .enter(peer.ip(), most, most_from(config, peer.ip()));
         let Some(place) = place.map(Arc::new) else {
             state.metrics.connection_refused();
             continue;
@@ -303,10 +310,36 @@ mod tests {
     use std::net::IpAddr;
     use std::sync::Arc;
 
-    use super::Open;
+    use super::{Open, most_from};
+    use crate::config::Config;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_speaks_as_it_is_ended_leaves_once() {
+        let open = Arc::new(Open::default());
+        let first = open.enter(ip("192.0.2.1"), 10, 2).unwrap();
+        let second = open.enter(ip("192.0.2.1"), 10, 2).unwrap();
+        let task = tokio::spawn(std::future::pending::<()>());
+        first.started(task.abort_handle());
+        let third = open.enter(ip("192.0.2.1"), 10, 2).unwrap();
+        first.spoke();
+        drop(first);
+        assert_eq!(open.count(), 2);
+        drop((second, third));
+        assert_eq!(open.count(), 0);
+    }
+
+    #[test]
+    fn a_trusted_proxy_brings_as_many_as_there_may_be() {
+        let text = "url = \"https://ca.example.com\"\n[listen]\ntls = \"none\"\n\
+             trusted_proxies = [\"127.0.0.1\"]\n[limits]\nconnections = 50\nconnections_per_peer = 5\n";
+        let config = Config::parse(text).unwrap();
+        assert_eq!(most_from(&config, ip("127.0.0.1")), 50);
+        assert_eq!(most_from(&config, ip("::ffff:127.0.0.1")), 50);
+        assert_eq!(most_from(&config, ip("192.0.2.1")), 5);
     }
 
     #[tokio::test]

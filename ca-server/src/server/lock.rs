@@ -1,7 +1,8 @@
 //! One serving process for one data folder, and the admin socket in it.
 //!
 //! The lock is the kernel's (`flock` on `DATA/lock`): it ends with the process, however that ends,
-//! so there is nothing to clean up after a crash. `init`, `restore` and the like take the same lock.
+//! so there is nothing to clean up after a crash. `init`, `setup` and `restore` need none: they make a
+//! folder that nobody knows yet, and give it its name last, where nothing is.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,11 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use tokio::net::UnixListener;
 
-/// Name of the lock file.
-pub const LOCK: &str = "lock";
-
-/// Name of the admin socket.
-pub const SOCKET: &str = "admin.sock";
+use crate::data::{LOCK, SOCKET};
 
 /// The data folder is ours for as long as this lives.
 #[derive(Debug)]

@@ -110,6 +110,8 @@ pub(crate) struct State {
     pub(crate) head_time: Duration,
     pub(crate) request_ids: RequestIds,
     pub(crate) reload: Mutex<Reloaded>,
+    /// Held through a reload: of two, the one that read later also ends later.
+    pub(crate) reloading: tokio::sync::Mutex<()>,
 }
 
 /// `GET /v1/trust/user-ca`, made once.
@@ -122,8 +124,10 @@ pub(crate) struct Trust {
 /// What became of the last reload.
 #[derive(Debug, Default)]
 pub(crate) struct Reloaded {
-    /// Why the files on disk are not in force; for the log and local eyes.
+    /// Why configuration and policy on disk are not in force; for the log and local eyes.
     pub(crate) refused: Option<String>,
+    /// Why the TLS identity on disk is not served.
+    pub(crate) tls_refused: Option<String>,
     /// Since when the policy in force is.
     pub(crate) policy_since: Timestamp,
 }
@@ -135,6 +139,7 @@ pub(crate) struct Readiness {
     pub(crate) ledger: &'static str,
     pub(crate) disk: &'static str,
     pub(crate) configuration: &'static str,
+    pub(crate) tls: &'static str,
 }
 
 impl State {
@@ -145,7 +150,7 @@ impl State {
     pub(crate) fn readiness(&self) -> Readiness {
         let writing = self.ledger.is_writing();
         let disk = self.ledger.disk();
-        let refused = self.reload_refused().is_some();
+        let (refused, tls_refused) = self.reload_refused();
         Readiness {
             ready: writing && disk != DiskState::Full,
             ledger: if writing {
@@ -163,14 +168,20 @@ impl State {
             } else {
                 "in force"
             },
+            tls: if tls_refused {
+                "the certificate and key on disk were refused, older ones are served; the log says why"
+            } else {
+                "in force"
+            },
         }
     }
 
     pub(crate) fn gauges(&self) -> Gauges {
+        let (refused, tls_refused) = self.reload_refused();
         Gauges {
             connections: self.open.count(),
             ready: self.readiness().ready,
-            reload_refused: self.reload_refused().is_some(),
+            reload_refused: refused || tls_refused,
             disk: match self.ledger.disk() {
                 DiskState::Ample => 0,
                 DiskState::Reserve => 1,
@@ -179,12 +190,10 @@ impl State {
         }
     }
 
-    pub(crate) fn reload_refused(&self) -> Option<String> {
-        self.reload
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .refused
-            .clone()
+    /// Whether configuration and policy on disk were refused, and whether the TLS identity was.
+    fn reload_refused(&self) -> (bool, bool) {
+        let reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
+        (reload.refused.is_some(), reload.tls_refused.is_some())
     }
 }
 

@@ -17,6 +17,7 @@ use jit_ssh_api::proof::{self, ProofHeader, ProofId};
 use ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey};
 
 use crate::certificate::AcceptedKey;
+use crate::data::KEYS;
 use crate::entropy;
 use crate::http::address::Peer;
 use crate::http::{Body, handle};
@@ -26,7 +27,7 @@ use crate::identity::{
 use crate::ledger::LedgerError;
 use crate::login::OpenLogin;
 use crate::server::state::State;
-use crate::server::{KEYS, Running, ServeOptions, start};
+use crate::server::{Running, ServeOptions, start};
 use crate::signer::file::{self, Lock};
 use crate::signer::{IDENTITY, KeyKind, KeyPair, PURPOSES, file_name, key_set};
 use crate::time::{Clock, Timestamp};

@@ -4,8 +4,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::testing::{self, CONFIG, POLICY, Person, ca, data_folder, put};
-use super::{ServeOptions, StartError, start};
-use crate::signer::SignerError;
+use super::{Running, ServeOptions, StartError, Watched, start};
+use crate::data::KEYS;
+use crate::signer::{IDENTITY, KeyPair, SignerError, file, key_set};
 use crate::time::Clock;
 
 fn options(data: &std::path::Path) -> ServeOptions {
@@ -131,6 +132,161 @@ async fn the_name_in_proofs_does_not_change_under_running_clients() {
     );
     ca.running.reload().await.unwrap();
     assert_eq!(ca.state().snapshot.load().config.name, testing::NAME);
+}
+
+#[tokio::test]
+async fn of_two_reloads_the_one_that_read_last_stays() {
+    let ca = ca().await;
+    let before = ca.state().snapshot.load().policy.digest().to_owned();
+    let other = ca.state().reloading.lock().await;
+    let mut reload = Box::pin(ca.running.reload());
+    let early = tokio::time::timeout(Duration::from_millis(200), &mut reload).await;
+    assert!(early.is_err(), "it waits for the other one, and then reads");
+    put(
+        ca.folder.path(),
+        "policy.toml",
+        &POLICY.replace("15m", "10m"),
+    );
+    drop(other);
+    reload.await.unwrap();
+    assert_ne!(ca.state().snapshot.load().policy.digest(), before);
+}
+
+#[tokio::test]
+async fn what_needs_a_restart_is_not_even_looked_at() {
+    let ca = ca().await;
+    let more = format!("extra_ca = \"not-there.pem\"\n{CONFIG}");
+    put(ca.folder.path(), "ca.toml", &more);
+    ca.running.reload().await.unwrap();
+    assert_eq!(ca.state().snapshot.load().config.extra_ca, None);
+}
+
+fn identity(data: &std::path::Path) -> KeyPair {
+    let private = file::unlock(&data.join(KEYS), IDENTITY, None).unwrap();
+    KeyPair::from_private(&private).unwrap()
+}
+
+/// A key set that waits for the identity key; gives what that key would sign.
+fn unsigned(data: &std::path::Path) -> jit_ssh_api::key_set::KeySet {
+    let identity = identity(data);
+    let set = key_set::load(data, identity.public_key()).unwrap().set;
+    std::fs::remove_file(data.join(key_set::FILE)).unwrap();
+    key_set::write_to_sign(data, &set).unwrap();
+    set
+}
+
+#[tokio::test]
+async fn a_policy_edited_while_the_start_waits_for_a_signature_is_in_force() {
+    let folder = data_folder();
+    let data = folder.path();
+    let set = unsigned(data);
+    let mut starting = Box::pin(start(options(data)));
+    let early = tokio::time::timeout(Duration::from_millis(1), &mut starting).await;
+    assert!(early.is_err(), "it waits");
+    let edited = POLICY.replace("15m", "10m");
+    put(data, "policy.toml", &edited);
+    let identity = identity(data);
+    key_set::write(data, &key_set::sign(&identity, &set).unwrap()).unwrap();
+    let running = starting.await.unwrap();
+    assert_eq!(running.state.snapshot.load().policy.text(), edited);
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_policy_is_told_before_the_wait_for_a_signature() {
+    let folder = data_folder();
+    unsigned(folder.path());
+    put(folder.path(), "policy.toml", "order = [");
+    let refused = start(options(folder.path())).await.err();
+    assert!(matches!(refused, Some(StartError::Files(_))));
+}
+
+#[test]
+fn a_file_that_changed_after_its_first_look_is_seen_once() {
+    let folder = data_folder();
+    let mut watched = Watched::new(folder.path());
+    watched.add([folder.path().join("cert.pem")]);
+    assert!(!watched.changed());
+    put(folder.path(), "policy.toml", "another length");
+    assert!(watched.changed());
+    assert!(!watched.changed());
+    put(folder.path(), "cert.pem", "now there");
+    assert!(watched.changed());
+}
+
+/// Puts a new TLS identity into the folder; gives its certificate.
+fn put_pair(data: &std::path::Path) -> rustls_pki_types::CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    put(data, "cert.pem", &made.cert.pem());
+    put(data, "key.pem", &made.signing_key.serialize_pem());
+    made.cert.der().clone()
+}
+
+/// Whether the CA shows this certificate, to a client that believes no other.
+async fn shows(running: &Running, certificate: rustls_pki_types::CertificateDer<'static>) -> bool {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let client = rustls::ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let tcp = TcpStream::connect(running.address).await.unwrap();
+    let name = "localhost".try_into().unwrap();
+    tokio_rustls::TlsConnector::from(std::sync::Arc::new(client))
+        .connect(name, tcp)
+        .await
+        .is_ok()
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_and_a_mistake_in_the_policy_do_not_hold_each_other_up() {
+    let folder = data_folder();
+    let data = folder.path();
+    let with_tls = CONFIG.replace(
+        "tls = \"none\"",
+        "certificate = \"cert.pem\"\nkey = \"key.pem\"",
+    );
+    put(data, "ca.toml", &with_tls);
+    let first = put_pair(data);
+    let running = start(options(data)).await.unwrap();
+    assert!(shows(&running, first.clone()).await);
+
+    put(data, "policy.toml", &POLICY.replace("15m", "15 minutes"));
+    let second = put_pair(data);
+    assert!(running.reload().await.is_err());
+    assert!(shows(&running, second.clone()).await);
+    assert!(!shows(&running, first).await);
+    let readiness = running.state.readiness();
+    assert!(readiness.configuration.contains("refused"));
+    assert_eq!(readiness.tls, "in force");
+
+    // The key of the next pair, but not its certificate yet.
+    let edited = POLICY.replace("15m", "10m");
+    put(data, "policy.toml", &edited);
+    let third = put_pair(data);
+    let renewed = std::fs::read_to_string(data.join("cert.pem")).unwrap();
+    std::fs::remove_file(data.join("cert.pem")).unwrap();
+    assert!(running.reload().await.is_err());
+    assert!(shows(&running, second).await);
+    assert_eq!(running.state.snapshot.load().policy.text(), edited);
+    let readiness = running.state.readiness();
+    assert_eq!(readiness.configuration, "in force");
+    assert!(readiness.tls.contains("refused"));
+    assert!(readiness.ready);
+    let gauges = running.state.gauges();
+    assert!(
+        running
+            .state
+            .metrics
+            .render(gauges)
+            .contains("reload_refused 1")
+    );
+
+    put(data, "cert.pem", &renewed);
+    running.reload().await.unwrap();
+    assert!(shows(&running, third).await);
+    assert_eq!(running.state.readiness().tls, "in force");
 }
 
 #[tokio::test]

@@ -2,10 +2,11 @@
 //!
 //! The backup is an SQLite file: the whole database as of one moment (`VACUUM INTO`, so that serving
 //! goes on), and in a table of its own the configuration, the policy, the keys (encrypted as they
-//! are on disk), the key set and the TLS identity. A restore makes a new data folder from it and
+//! are on disk), the key set and the TLS identity, also where those are links or lie elsewhere. A restore makes a new data folder from it and
 //! starts a new epoch: what the CA did after the backup is unknown, so logins and tokens from before
 //! count no more (A80, invariant 4).
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -16,6 +17,7 @@ use rusqlite::{Connection, OpenFlags, params};
 use sha2::{Digest as _, Sha256};
 
 use super::{Store, StoreError, from_sql, ledger as records, migrate, sync_folder_of, to_sql};
+use crate::data;
 use crate::ledger::record::{Draft, Hash, Kind};
 use crate::time::Timestamp;
 
@@ -44,41 +46,51 @@ pub struct Restored {
 }
 
 /// Writes a backup to a file that does not exist yet, while the CA serves. `data` is the data
-/// folder; every file in it goes along but the database, sockets and locks.
+/// folder; every file in it goes along but the database, sockets and locks. `needed` are the files
+/// without which the CA would not serve, wherever they are; relative to the data folder.
 pub async fn backup(
     store: &Arc<Store>,
     data: PathBuf,
+    needed: Vec<PathBuf>,
     path: PathBuf,
 ) -> Result<BackedUp, StoreError> {
-    let database = store.path().to_owned();
+    let of = Arc::clone(store);
     store
-        .read(move |_| write_backup(&database, &data, &path))
+        .read(move |_| write_backup(&of, &data, &needed, &path))
         .await
 }
 
-fn write_backup(database: &Path, data: &Path, path: &Path) -> Result<BackedUp, StoreError> {
+fn write_backup(
+    store: &Store,
+    data: &Path,
+    needed: &[PathBuf],
+    path: &Path,
+) -> Result<BackedUp, StoreError> {
+    let database = store.path();
     let part = super::beside(path, ".part");
-    // Dying anywhere before the last rename leaves `.part` behind, never half a backup by its name.
-    let file = create_new(&part)?;
-    let _half = Half(&part);
     if path.symlink_metadata().is_ok() {
         return Err(StoreError::Exists(path.to_owned()));
     }
+    let found = files_of(data, needed, database, &part)?;
+    let source = super::open_reader(database)?;
+    room(store, &source, &found, path)?;
+    // Dying anywhere before the last rename leaves `.part` behind, never half a backup by its name.
+    let file = create_new(&part)?;
+    let _half = Half(&part);
     let target = part
         .to_str()
         .ok_or_else(|| StoreError::Foreign(part.clone()))?;
-    let source = super::open_reader(database)?;
     source.execute("VACUUM INTO ?1", [target])?;
     let copy = Connection::open(&part)?;
     copy.pragma_update(None, "synchronous", "full")?;
     copy.execute_batch(
         "CREATE TABLE backup_files (path TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
     )?;
-    for found in files_of(data, database, &part)? {
-        let bytes = std::fs::read(data.join(&found)).map_err(at(&found))?;
-        let name = found
+    for (name, source) in found {
+        let bytes = std::fs::read(&source).map_err(unread(&source))?;
+        let name = name
             .to_str()
-            .ok_or_else(|| StoreError::Foreign(found.clone()))?;
+            .ok_or_else(|| StoreError::Foreign(name.clone()))?;
         copy.execute(
             "INSERT INTO backup_files VALUES (?1, ?2)",
             params![name, bytes],
@@ -105,8 +117,9 @@ fn write_backup(database: &Path, data: &Path, path: &Path) -> Result<BackedUp, S
     })
 }
 
-/// Makes the data folder `data`, which must not exist, from a backup, and starts a new epoch: the
-/// backup's plus one, or `epoch` where that is more (a folder that was restored before).
+/// Makes the data folder `data`, which must not exist, from a backup, and starts a new epoch:
+/// `epoch`, which must be later than the backup's, or one that no other restore of the same backup
+/// has: the time, in milliseconds (docs/decisions/0043).
 pub fn restore(
     path: &Path,
     data: &Path,
@@ -132,7 +145,7 @@ pub fn restore(
         write_file(&part.join(&name), &bytes)?;
         files.push(name);
     }
-    let database = part.join(DATABASE);
+    let database = part.join(data::LEDGER);
     drop(super::private_file(&database)?);
     let target = database
         .to_str()
@@ -157,7 +170,7 @@ pub fn restore(
 /// no logins any more.
 fn begin_epoch(
     database: &Path,
-    at_least: Option<u64>,
+    epoch: Option<u64>,
     now: Timestamp,
 ) -> Result<super::Head, StoreError> {
     let mut connection = Connection::open(database)?;
@@ -166,10 +179,16 @@ fn begin_epoch(
     transaction.execute_batch("DROP TABLE backup_files")?;
     let mut head = records::head(&transaction)?;
     let before = head;
-    head.epoch = before
-        .epoch
-        .saturating_add(1)
-        .max(at_least.unwrap_or_default());
+    head.epoch = match epoch {
+        Some(given) if given > before.epoch && given < MAX_EPOCH => given,
+        Some(given) => {
+            return Err(StoreError::Epoch {
+                given,
+                before: before.epoch,
+            });
+        }
+        None => before.epoch.saturating_add(1).max(now.millis()),
+    };
     head.epoch_started = now;
     let ended = transaction.execute(
         "UPDATE logins SET ended = min(ends, ?1) WHERE ended IS NULL",
@@ -217,25 +236,111 @@ fn whole(source: &Connection) -> Result<(), StoreError> {
     }
 }
 
-/// Regular files below the data folder, relative to it; no links, sockets, locks, databases.
-fn files_of(data: &Path, database: &Path, part: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let mut found = Vec::new();
+/// A backup must not be what fills the disk.
+fn room(
+    store: &Store,
+    source: &Connection,
+    files: &BTreeMap<PathBuf, PathBuf>,
+    path: &Path,
+) -> Result<(), StoreError> {
+    let pragma = |name: &str| -> Result<u64, StoreError> {
+        from_sql(source.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?)
+    };
+    let mut bytes = pragma("page_count")?.saturating_mul(pragma("page_size")?);
+    for file in files.values() {
+        bytes = bytes.saturating_add(file.metadata().map_err(unread(file))?.len());
+    }
+    let free = store.free_at(path.parent().unwrap_or(path));
+    let reserve = store.reserve();
+    if free < bytes.saturating_add(reserve) {
+        return Err(StoreError::NoRoom {
+            bytes,
+            free,
+            reserve,
+        });
+    }
+    Ok(())
+}
+
+/// What goes along: names in the backup, and where their content is. Links count as the files that
+/// they lead to; what cannot go along and would be missed is an error.
+fn files_of(
+    data: &Path,
+    needed: &[PathBuf],
+    database: &Path,
+    part: &Path,
+) -> Result<BTreeMap<PathBuf, PathBuf>, StoreError> {
+    let mut found = BTreeMap::new();
+    let mut linked = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
         let here = data.join(&folder);
-        for entry in std::fs::read_dir(&here).map_err(at(&here))? {
-            let entry = entry.map_err(at(&here))?;
-            let kind = entry.file_type().map_err(at(&here))?;
-            let relative = folder.join(entry.file_name());
-            if kind.is_dir() && found.len() < MOST_FILES {
-                folders.push(relative);
-            } else if kind.is_file() && belongs(&entry.path(), database, part) {
-                found.push(relative);
+        for entry in std::fs::read_dir(&here).map_err(unread(&here))? {
+            let entry = entry.map_err(unread(&here))?;
+            let (path, name) = (entry.path(), folder.join(entry.file_name()));
+            if entry.file_type().map_err(unread(&path))?.is_dir() {
+                folders.push(name);
+                continue;
+            }
+            match path.metadata() {
+                Ok(file) if file.is_dir() => linked.push(name),
+                Ok(file) if file.is_file() && belongs(&path, database, part) => {
+                    found.insert(name, path);
+                }
+                Ok(_) => {}
+                // Gone meanwhile, or a link that leads nowhere, as editors make them for a lock.
+                Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
+                Err(cause) => return Err(unread(&path)(cause)),
+            }
+            if found.len() > MOST_FILES {
+                return Err(StoreError::LeftOut {
+                    path: here,
+                    why: "there are more files than any data folder has",
+                });
             }
         }
     }
-    found.sort();
+    for file in needed {
+        let path = data.join(file);
+        let name = name_of(data, &path)?;
+        if !path.metadata().map_err(unread(&path))?.is_file() {
+            let why = "it is no file";
+            return Err(StoreError::LeftOut { path, why });
+        }
+        found.insert(name, path);
+    }
+    // Links to folders are not followed, so that none leads round in a circle; what the CA needs of
+    // theirs is there by now.
+    if let Some(link) = linked
+        .iter()
+        .find(|link| !found.keys().any(|name| name.starts_with(link)))
+    {
+        return Err(StoreError::LeftOut {
+            path: data.join(link),
+            why: "it is a link to a folder: put the folder itself there",
+        });
+    }
     Ok(found)
+}
+
+/// The name in a backup of a file that the CA needs; below [`OUTSIDE`] if it is not in the folder.
+fn name_of(data: &Path, path: &Path) -> Result<PathBuf, StoreError> {
+    if let Ok(inside) = path.strip_prefix(data)
+        && let Some(inside) = inside.to_str().and_then(plain)
+    {
+        return Ok(inside);
+    }
+    let is_plain = |path: &Path| {
+        path.components()
+            .all(|part| matches!(part, Component::RootDir | Component::Normal(_)))
+    };
+    let path = if is_plain(path) {
+        path.to_owned()
+    } else {
+        path.canonicalize().map_err(unread(path))?
+    };
+    let names = path.components().filter(|part| *part != Component::RootDir);
+    Ok(Path::new(OUTSIDE).join(names.collect::<PathBuf>()))
 }
 
 fn belongs(path: &Path, database: &Path, part: &Path) -> bool {
@@ -254,7 +359,7 @@ fn belongs(path: &Path, database: &Path, part: &Path) -> bool {
             && &magic == b"SQLite format 3\0"
     };
     // Other backups lie in the folder too, perhaps.
-    !own.starts_with(&database) && own != part && own != "lock" && !sqlite(path)
+    !own.starts_with(&database) && own != part && own != data::LOCK && !sqlite(path)
 }
 
 /// A relative path of plain names.
@@ -264,7 +369,7 @@ fn plain(name: &str) -> Option<PathBuf> {
         && path
             .components()
             .all(|part| matches!(part, Component::Normal(_)))
-        && path.file_name().is_some_and(|name| name != DATABASE);
+        && path.file_name().is_some_and(|name| name != data::LEDGER);
     good.then(|| path.to_owned())
 }
 
@@ -329,6 +434,14 @@ fn digest(path: &Path) -> Result<(u64, Hash), StoreError> {
     Ok((bytes, Hash(hash.finalize().into())))
 }
 
+fn unread(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |cause| StoreError::Unread {
+        path: path.clone(),
+        cause,
+    }
+}
+
 fn at(path: &Path) -> impl Fn(std::io::Error) -> StoreError {
     let path = path.to_owned();
     move |cause| StoreError::File {
@@ -347,5 +460,9 @@ impl Drop for Half<'_> {
     }
 }
 
-const DATABASE: &str = "ledger.db";
+/// Folder in a restored data folder for what the configuration names elsewhere.
+pub const OUTSIDE: &str = "outside";
+
+/// What a record can hold, and every JSON reader reads exactly.
+const MAX_EPOCH: u64 = 1 << 53;
 const MOST_FILES: usize = 10_000;

@@ -86,10 +86,22 @@ impl First {
         }
         writeln!(out, "\n[listen]\naddress = {}", quoted(&self.listen))?;
         match &self.tls {
-            Tls::None => out.write_str(
-                "tls = \"none\"   # plain HTTP: loopback only, or behind a proxy that speaks TLS\n\
-                 # trusted_proxies = [\"10.0.0.7\"]   # whose X-Forwarded-For is believed\n",
-            )?,
+            Tls::None => {
+                out.write_str(
+                    "tls = \"none\"   # plain HTTP: loopback only, or behind a proxy that speaks TLS\n",
+                )?;
+                if self.url.starts_with("https:") {
+                    out.write_str(
+                        "# The proxy that speaks TLS for this CA. It must set X-Forwarded-For, which is believed from\n\
+                         # these alone: else everybody has the proxy's address, in limits, `source` rules and metrics.\n\
+                         trusted_proxies = [\"127.0.0.1\", \"::1\"]\n",
+                    )?;
+                } else {
+                    out.write_str(
+                        "# trusted_proxies = [\"10.0.0.7\"]   # whose X-Forwarded-For is believed\n",
+                    )?;
+                }
+            }
             Tls::Files { certificate, key } => writeln!(
                 out,
                 "tls = \"files\"   # read again when they change\ncertificate = {}\nkey = {}",
@@ -210,6 +222,26 @@ mod tests {
         assert_eq!(config.issuers.len(), 1);
         assert_eq!(config.issuers[0].clients[0].id, "0oa\"quoted\\");
         assert_eq!(config.issuers[0].preset, Preset::Okta);
+    }
+
+    #[test]
+    fn behind_a_proxy_the_proxy_is_named_and_without_one_nobody_is() {
+        let mut first = first();
+        first.listen = "127.0.0.1:8443".into();
+        first.tls = Tls::None;
+        let config = Config::parse(&first.text()).unwrap();
+        let trusts = |config: &Config, address: &str| {
+            let address = address.parse().unwrap();
+            let mut proxies = config.listen.trusted_proxies.iter();
+            proxies.any(|network| network.contains(address))
+        };
+        assert!(trusts(&config, "127.0.0.1") && trusts(&config, "::1"));
+        assert!(!trusts(&config, "127.0.0.2"));
+        assert!(!config.has_unknown_proxy());
+        first.url = "http://127.0.0.1:8443".into();
+        let config = Config::parse(&first.text()).unwrap();
+        assert!(config.listen.trusted_proxies.is_empty());
+        assert!(!config.has_unknown_proxy());
     }
 
     #[test]

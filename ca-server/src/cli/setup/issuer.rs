@@ -9,6 +9,8 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::cli::access::options;
+use crate::identity::{FetchClient, FetchError};
+use crate::time::Clock;
 
 /// What is needed of it (OpenID Connect Discovery 1.0 §3).
 #[derive(Deserialize)]
@@ -78,7 +80,18 @@ pub(in crate::cli) fn check(issuer: &str, ca_file: Option<&Path>) -> Result<Chec
     let document: Document = serde_json::from_slice(&body).map_err(|error| {
         not_an_issuer(issuer, format!("{url} is no discovery document: {error}"))
     })?;
-    judge(issuer, &document)
+    let checked = judge(issuer, &document)?;
+    // The same provider as the serving CA will see it: its own client, limits, and the keys.
+    let not_taken = |error: FetchError| {
+        not_an_issuer(
+            issuer,
+            format!("The CA would not take what it publishes: {error}"),
+        )
+    };
+    let files: Vec<_> = options.ca_files.clone();
+    let client = FetchClient::new(&files).map_err(not_taken)?;
+    block_on(client.try_out(issuer, Clock::System.now()))?.map_err(not_taken)?;
+    Ok(checked)
 }
 
 fn judge(issuer: &str, document: &Document) -> Result<Checked, Failure> {

@@ -1,7 +1,7 @@
 //! The CA under systemd: a user of its own, the unit, the start. Only where systemd runs and root
 //! asks; everything else goes without.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use jit_ssh_terminal::Failure;
@@ -9,7 +9,12 @@ use jit_ssh_terminal::Failure;
 use crate::cli::init::folder;
 
 /// systemd is running, and we may tell it what to do.
-pub(in crate::cli) struct Systemd;
+pub(in crate::cli) struct Systemd {
+    /// `/`; a test has its own.
+    root: PathBuf,
+    /// Where `systemctl`, `useradd` and `id` are; none: on the PATH.
+    programs: Option<PathBuf>,
+}
 
 /// A unit to install.
 pub(super) struct Unit {
@@ -22,7 +27,39 @@ impl Systemd {
     pub(in crate::cli) fn here() -> Option<Self> {
         // A test must not install a service on the machine that runs it.
         let running = !cfg!(test) && Path::new("/run/systemd/system").is_dir();
-        (running && rustix::process::geteuid().is_root()).then_some(Systemd)
+        (running && rustix::process::geteuid().is_root()).then(|| Systemd {
+            root: PathBuf::from("/"),
+            programs: None,
+        })
+    }
+
+    /// Pretended, below a folder of a test.
+    #[cfg(test)]
+    pub(in crate::cli) fn pretended(root: &Path, programs: &Path) -> Self {
+        Systemd {
+            root: root.to_owned(),
+            programs: Some(programs.to_owned()),
+        }
+    }
+
+    fn path(&self, absolute: &str) -> PathBuf {
+        self.root.join(absolute.trim_start_matches('/'))
+    }
+
+    fn command(&self, name: &str) -> Command {
+        match &self.programs {
+            Some(folder) => Command::new(folder.join(name)),
+            None => Command::new(name),
+        }
+    }
+
+    /// User and group id.
+    fn user(&self) -> Option<(u32, u32)> {
+        let id = |flag: &str| -> Option<u32> {
+            let output = self.command("id").args([flag, USER]).output().ok()?;
+            String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+        };
+        Some((id("-u")?, id("-g")?))
     }
 
     /// Decides what unit is needed, and refuses before anything is made if another one is there.
@@ -30,8 +67,7 @@ impl Systemd {
         let program = std::env::current_exe()
             .map_err(|error| Failure::failed("This program does not find itself.").why(error))?;
         let text = render(&program, data, passphrase);
-        let own = Path::new(OWN_UNIT);
-        match std::fs::read_to_string(own) {
+        match std::fs::read_to_string(self.path(OWN_UNIT)) {
             Ok(existing) if existing == text => return Ok(Unit { text: None }),
             Ok(_) => {
                 return Err(Failure::failed(format_args!(
@@ -44,7 +80,7 @@ impl Systemd {
         }
         let packaged = PACKAGED_UNITS
             .iter()
-            .any(|path| std::fs::read_to_string(path).is_ok_and(|unit| unit == text));
+            .any(|path| std::fs::read_to_string(self.path(path)).is_ok_and(|unit| unit == text));
         Ok(Unit {
             text: (!packaged).then_some(text),
         })
@@ -54,13 +90,15 @@ impl Systemd {
     pub(in crate::cli) fn serves(&self, data: &Path) -> bool {
         let command = format!(" serve --data {}\n", data.display());
         let mut units = PACKAGED_UNITS.into_iter().chain([OWN_UNIT]);
-        units.any(|path| std::fs::read_to_string(path).is_ok_and(|unit| unit.contains(&command)))
+        units.any(|path| {
+            std::fs::read_to_string(self.path(path)).is_ok_and(|unit| unit.contains(&command))
+        })
     }
 
     /// Gives the folder to the user that the CA runs as; makes the user if need be.
     pub(in crate::cli) fn give(&self, data: &Path) -> Result<(), Failure> {
-        if user().is_none() {
-            run(Command::new("useradd").args([
+        if self.user().is_none() {
+            run(self.command("useradd").args([
                 "--system",
                 "--user-group",
                 "--no-create-home",
@@ -71,7 +109,7 @@ impl Systemd {
                 USER,
             ]))?;
         }
-        let (uid, gid) = user().ok_or_else(|| {
+        let (uid, gid) = self.user().ok_or_else(|| {
             Failure::failed(format_args!("The user {USER} cannot be made.")).next(format_args!(
                 "Make it: useradd --system --user-group {USER}"
             ))
@@ -89,17 +127,19 @@ impl Systemd {
     pub(super) fn install(&self, unit: &Unit, data: &Path) -> Result<(), Failure> {
         self.give(data)?;
         if let Some(text) = &unit.text {
-            folder::new_file(Path::new(OWN_UNIT), text.as_bytes(), 0o644).map_err(|error| {
+            folder::new_file(&self.path(OWN_UNIT), text.as_bytes(), 0o644).map_err(|error| {
                 Failure::failed(format_args!("{OWN_UNIT} cannot be written.")).why(error)
             })?;
         }
-        run(Command::new("systemctl").arg("daemon-reload"))
+        run(self.command("systemctl").arg("daemon-reload"))
     }
 
     /// Enables and starts the unit; it is ready when this returns (Type=notify).
     pub(super) fn start(&self) -> Result<(), Failure> {
-        run(Command::new("systemctl").args(["enable", "--now", "--quiet", "jit-ssh-ca.service"]))
-            .map_err(|failure| failure.next("Its log says why: journalctl -u jit-ssh-ca -n 20"))
+        run(self
+            .command("systemctl")
+            .args(["enable", "--now", "--quiet", "jit-ssh-ca.service"]))
+        .map_err(|failure| failure.next("Its log says why: journalctl -u jit-ssh-ca -n 20"))
     }
 }
 
@@ -109,15 +149,6 @@ fn render(program: &Path, data: &Path, passphrase: &Path) -> String {
         .replace("/usr/bin/jit-ssh-ca", &program.display().to_string())
         .replace("/var/lib/jit-ssh-ca", &data.display().to_string())
         .replace(PASSPHRASE, &passphrase.display().to_string())
-}
-
-/// User and group id.
-fn user() -> Option<(u32, u32)> {
-    let id = |flag: &str| -> Option<u32> {
-        let output = Command::new("id").args([flag, USER]).output().ok()?;
-        String::from_utf8(output.stdout).ok()?.trim().parse().ok()
-    };
-    Some((id("-u")?, id("-g")?))
 }
 
 fn run(command: &mut Command) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use clap::Parser as _;
 use jit_ssh_terminal::{Exit, Failure};
 
 use crate::cli::tests::run_captured;
@@ -139,4 +140,99 @@ fn a_passphrase_that_is_there_is_taken_and_not_overwritten() {
     let out = setup(parent.path(), &["--skip-issuer-check"]).unwrap();
     assert_eq!(std::fs::read(&passphrase).unwrap(), before);
     assert!(!out.contains("keep a copy elsewhere"), "{out}");
+}
+
+/// `setup` under a systemd of our own, whose `systemctl` answers so; gives what it was told to do.
+fn under_systemd(parent: &Path, systemctl: &str) -> (Result<(), Failure>, String, Vec<String>) {
+    let (root, programs) = (parent.join("root"), parent.join("bin"));
+    for folder in [&programs, &root.join("etc/systemd/system")] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    let calls = parent.join("calls");
+    let script = |name: &str, text: &str| {
+        let said = format!(
+            "#!/bin/sh\necho {name} \"$@\" >> {}\n{text}\n",
+            calls.display()
+        );
+        crate::cli::init::folder::new_file(&programs.join(name), said.as_bytes(), 0o755).unwrap();
+    };
+    script("systemctl", systemctl);
+    script("useradd", "exit 0");
+    // Nobody yet, until it was made; then whoever runs this test.
+    script(
+        "id",
+        &format!("grep -q ^useradd {} && exec id \"$1\"", calls.display()),
+    );
+    let data = parent.join("ca");
+    let text = [data.clone(), parent.join("passphrase")].map(|path| path.display().to_string());
+    let cli = crate::cli::Cli::try_parse_from([
+        "jit-ssh-ca",
+        "setup",
+        "--skip-issuer-check",
+        "--data",
+        &text[0],
+        "--passphrase-file",
+        &text[1],
+        "--url",
+        "https://ca.example.com",
+        "--issuer",
+        "https://acme.okta.com",
+        "--client-id",
+        "x",
+    ])
+    .unwrap();
+    let crate::cli::Command::Setup(setup) = cli.command else {
+        panic!("setup");
+    };
+    let (mut terminal, captured) = jit_ssh_terminal::Terminal::captured(false);
+    let systemd = super::systemd::Systemd::pretended(&root, &programs);
+    let done = setup.run_with(Some(&systemd), &data, &mut terminal);
+    let calls = std::fs::read_to_string(calls).unwrap();
+    let calls = calls.lines().filter(|line| !line.starts_with("id "));
+    (done, captured.out(), calls.map(str::to_owned).collect())
+}
+
+#[test]
+fn under_systemd_the_ca_has_a_user_and_a_unit_and_is_started() {
+    let parent = tempfile::tempdir().unwrap();
+    let (done, out, calls) = under_systemd(parent.path(), "exit 0");
+    done.unwrap();
+    assert!(calls[0].starts_with("useradd --system"), "{calls:?}");
+    assert_eq!(
+        calls[1..],
+        [
+            "systemctl daemon-reload",
+            "systemctl enable --now --quiet jit-ssh-ca.service"
+        ]
+    );
+    assert!(
+        out.contains("The CA of https://ca.example.com runs."),
+        "{out}"
+    );
+    let unit = parent
+        .path()
+        .join("root/etc/systemd/system/jit-ssh-ca.service");
+    let unit = std::fs::read_to_string(unit).unwrap();
+    let data = parent.path().join("ca");
+    assert!(unit.contains(&format!(" serve --data {}\n", data.display())));
+}
+
+#[test]
+fn a_unit_that_does_not_start_hides_neither_the_fingerprint_nor_what_to_paste() {
+    for systemctl in [
+        "echo no bus >&2; exit 1",
+        "[ \"$1\" = daemon-reload ] || exit 1",
+    ] {
+        let parent = tempfile::tempdir().unwrap();
+        let (done, out, _) = under_systemd(parent.path(), systemctl);
+        let failure = done.unwrap_err();
+        assert!(failure.to_string().contains("systemctl"), "{failure}");
+        assert!(
+            out.contains("The CA of https://ca.example.com is made."),
+            "{out}"
+        );
+        assert!(out.contains("systemctl enable --now jit-ssh-ca"), "{out}");
+        assert!(out.contains("--fingerprint SHA256:"), "{out}");
+        assert!(parent.path().join("ca/ca.toml").exists());
+    }
 }

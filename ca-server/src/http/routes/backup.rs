@@ -25,7 +25,8 @@ pub(super) async fn post(call: &Call) -> Result<Answer, Failure> {
     // The backup's own record goes into it.
     call.record_admin(Class::Issuing, "backup", json!({ "path": request.path }))
         .await?;
-    let made = backup::backup(call.state.ledger.store(), call.state.data.clone(), path)
+    let (store, data) = (call.state.ledger.store(), call.state.data.clone());
+    let made = backup::backup(store, data, call.snapshot.config.files(), path)
         .await
         .map_err(refused)?;
     ok(&BackupAnswer {
@@ -52,6 +53,39 @@ fn refused(error: StoreError) -> Failure {
             format!("{} cannot be written: {cause}.", path.display()),
             "Choose a folder that the CA's user may write to.",
         ),
+        StoreError::Unread { path, cause } => Failure::new(
+            Kind::Conflict,
+            format!(
+                "{} cannot be read, and a backup without it would not serve: {cause}.",
+                path.display()
+            ),
+            "Let the CA's user read it, or mend what ca.toml says of it.",
+        ),
+        StoreError::LeftOut { path, why } => Failure::new(
+            Kind::Conflict,
+            format!("A backup would be without {}: {why}.", path.display()),
+            "Mend that, and try again.",
+        ),
+        StoreError::NoRoom {
+            bytes,
+            free,
+            reserve,
+        } => Failure::new(
+            Kind::Conflict,
+            format!(
+                "There is no room for a backup: it takes {}, {} are free, and {} of them are kept \
+                 for certificates (disk.reserve).",
+                mib(bytes),
+                mib(free),
+                mib(reserve)
+            ),
+            "Make room on the disk of the data folder.",
+        ),
         error => Failure::internal(format!("backup: {error:?}")),
     }
+}
+
+/// In a unit that people read.
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes.div_ceil(1 << 20))
 }

@@ -53,6 +53,16 @@ struct History {
 }
 
 impl Source {
+    /// What a CA with this issuer does at its first token, alone: discovery and keys, within its
+    /// limits, byte for byte; for who sets one up.
+    pub(in crate::identity) async fn try_out(
+        issuer: Issuer,
+        client: FetchClient,
+        now: Timestamp,
+    ) -> Result<(), FetchError> {
+        Source::new(issuer, client).ask(now).await.map(|_| ())
+    }
+
     /// Nothing is fetched before it is needed.
     pub(in crate::identity) fn new(issuer: Issuer, client: FetchClient) -> Self {
         Source {

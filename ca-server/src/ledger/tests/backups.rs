@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use std::path::PathBuf;
+
 use super::*;
 
 fn write(path: &Path, text: &str) {
@@ -38,7 +40,7 @@ async fn a_backup_under_load_is_whole_and_a_restore_starts_a_new_epoch() {
     });
     let file = lab.folder.path().join("backup-1");
     let store = lab.ledger.store();
-    let backed = backup::backup(store, lab.folder.path().into(), file.clone())
+    let backed = backup::backup(store, lab.folder.path().into(), Vec::new(), file.clone())
         .await
         .unwrap();
     load.await.unwrap();
@@ -46,7 +48,7 @@ async fn a_backup_under_load_is_whole_and_a_restore_starts_a_new_epoch() {
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(backed.bytes, file.metadata().unwrap().len());
     assert_eq!(backed.sha256, Hash::of(&std::fs::read(&file).unwrap()));
-    let again = backup::backup(store, lab.folder.path().into(), file.clone()).await;
+    let again = backup::backup(store, lab.folder.path().into(), Vec::new(), file.clone()).await;
     assert!(
         matches!(again, Err(StoreError::Exists(_))),
         "nothing is overwritten"
@@ -61,7 +63,11 @@ async fn a_backup_under_load_is_whole_and_a_restore_starts_a_new_epoch() {
     let data = new.path().join("data");
     let now = START.plus(Duration::from_secs(100));
     let restored = backup::restore(&file, &data, None, now).unwrap();
-    assert_eq!((restored.epoch, restored.records), (2, backed.records + 1));
+    let epoch = now.millis();
+    assert_eq!(
+        (restored.epoch, restored.records),
+        (epoch, backed.records + 1)
+    );
     let files: Vec<_> = restored
         .files
         .iter()
@@ -92,7 +98,8 @@ async fn a_backup_under_load_is_whole_and_a_restore_starts_a_new_epoch() {
 
     let options = StoreOptions::new(data.join("ledger.db"));
     let ledger = Ledger::open(options, entropy::from_system()).unwrap();
-    assert_eq!(ledger.epoch(), 2);
+    assert_eq!(ledger.epoch(), epoch);
+    assert_eq!(ledger.store().epoch_before(), Some(1));
     let logins = Logins::new(Arc::clone(&ledger));
     let recalled = logins.recall(KeyHash::of(&key), now).await;
     assert!(
@@ -120,16 +127,100 @@ async fn a_backup_under_load_is_whole_and_a_restore_starts_a_new_epoch() {
 }
 
 #[tokio::test]
-async fn a_folder_that_was_restored_before_gets_a_later_epoch() {
+async fn no_two_restores_of_a_backup_begin_the_same_epoch() {
     let lab = Lab::new();
     let file = lab.folder.path().join("backup");
     let store = lab.ledger.store();
-    backup::backup(store, lab.folder.path().into(), file.clone())
+    backup::backup(store, lab.folder.path().into(), Vec::new(), file.clone())
         .await
         .unwrap();
-    let data = lab.folder.path().join("restored");
-    let restored = backup::restore(&file, &data, Some(7), START).unwrap();
-    assert_eq!(restored.epoch, 7);
+    let restore = |name: &str, epoch, now| {
+        let data = lab.folder.path().join(name);
+        backup::restore(&file, &data, epoch, now).map(|restored| restored.epoch)
+    };
+    let first = restore("first", None, START).unwrap();
+    let second = restore("second", None, START.plus(Duration::from_millis(1))).unwrap();
+    assert!(second > first && first > 1);
+    // A clock of 1970 does not make it an old one.
+    assert_eq!(
+        restore("third", None, Timestamp::from_millis(0)).unwrap(),
+        2
+    );
+    assert_eq!(restore("fourth", Some(7), START).unwrap(), 7);
+    for epoch in [0, 1, 1 << 53, u64::MAX] {
+        let refused = restore("fifth", Some(epoch), START);
+        assert!(
+            matches!(refused, Err(StoreError::Epoch { before: 1, .. })),
+            "{epoch}"
+        );
+        assert!(!lab.folder.path().join("fifth").exists());
+    }
+}
+
+#[tokio::test]
+async fn what_the_ca_needs_goes_along_wherever_it_is_or_the_backup_is_refused() {
+    let lab = Lab::new();
+    served(&lab);
+    let (data, elsewhere) = (lab.folder.path(), tempfile::tempdir().unwrap());
+    let link = |from: &str, to: &str| {
+        std::os::unix::fs::symlink(elsewhere.path().join(to), data.join(from)).unwrap();
+    };
+    write(&elsewhere.path().join("policy"), "linked");
+    write(&elsewhere.path().join("tls/cert.pem"), "certificate");
+    write(&elsewhere.path().join("key.pem"), "key");
+    std::fs::remove_file(data.join("policy.toml")).unwrap();
+    link("policy.toml", "policy");
+    link("tls", "tls");
+    link(".#ca.toml", "nobody@nowhere");
+    let key = elsewhere.path().join("key.pem");
+    let needed = || {
+        vec![
+            "ca.toml".into(),
+            "policy.toml".into(),
+            "tls/cert.pem".into(),
+            key.clone(),
+        ]
+    };
+    let store = lab.ledger.store();
+    let ask = |needed: Vec<PathBuf>, name: &str| {
+        backup::backup(store, data.into(), needed, elsewhere.path().join(name))
+    };
+    ask(needed(), "backup").await.unwrap();
+    let restored = elsewhere.path().join("restored");
+    backup::restore(&elsewhere.path().join("backup"), &restored, None, START).unwrap();
+    let read = |name: &Path| std::fs::read_to_string(restored.join(name)).unwrap();
+    assert_eq!(read(Path::new("policy.toml")), "linked");
+    assert_eq!(read(Path::new("tls/cert.pem")), "certificate");
+    let outside = Path::new("outside").join(key.strip_prefix("/").unwrap());
+    assert_eq!(read(&outside), "key");
+
+    std::fs::remove_file(&key).unwrap();
+    let refused = ask(needed(), "second").await;
+    assert!(matches!(refused, Err(StoreError::Unread { path, .. }) if path == key));
+    // A folder that is linked, and of which nothing would go along.
+    let refused = ask(vec!["ca.toml".into()], "third").await;
+    assert!(matches!(refused, Err(StoreError::LeftOut { path, .. }) if path == data.join("tls")));
+    for name in ["second", "second.part", "third", "third.part"] {
+        assert!(!elsewhere.path().join(name).exists(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_would_fill_the_disk_is_not_begun() {
+    let lab = Lab::new();
+    served(&lab);
+    let file = lab.folder.path().join("backup");
+    let store = lab.ledger.store();
+    let ask = || backup::backup(store, lab.folder.path().into(), Vec::new(), file.clone());
+    lab.free((64 << 20) + 4096);
+    let refused = ask().await;
+    assert!(
+        matches!(refused, Err(StoreError::NoRoom { .. })),
+        "{refused:?}"
+    );
+    assert!(!file.exists() && !beside(&file, ".part").exists());
+    lab.free(65 << 20);
+    ask().await.unwrap();
 }
 
 #[tokio::test]
@@ -145,7 +236,7 @@ async fn a_backup_that_lost_or_changed_anything_is_not_restored() {
     }
     let file = lab.folder.path().join("backup");
     let store = lab.ledger.store();
-    backup::backup(store, lab.folder.path().into(), file.clone())
+    backup::backup(store, lab.folder.path().into(), Vec::new(), file.clone())
         .await
         .unwrap();
     let whole = std::fs::read(&file).unwrap();
