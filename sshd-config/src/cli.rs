@@ -43,8 +43,8 @@ Examples:
 
 Run again with other accounts, it changes what differs. The files are put down whole, checked with
 `sshd -t` and `sshd -T`, and taken back unless sshd sees what was meant. Keys of a CA that sshd
-trusted before are kept; --drop-other-cas drops them for the accounts that are named. The CA's identity
-key stays pinned until `uninstall`.")]
+trusted before are kept; --drop-other-cas drops them for the accounts that are named. The CA's
+identity key stays pinned until `uninstall`.")]
     Install(Install),
     /// Take the trust back: every file as it was before
     Uninstall(Uninstall),

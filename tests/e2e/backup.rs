@@ -33,6 +33,11 @@ fn restore(lab: &Lab, file: &Path, data: &Path) -> Output {
 
 /// Serves a restored folder, at another port than the one that was backed up.
 fn serve(lab: &Lab, data: &Path) -> (Child, Wire) {
+    // The times in tokens are whole seconds: one from the second of the restore counts as older.
+    let restored = clock::now();
+    clock::until("the second after the restore", || {
+        (clock::now() > restored).then_some(())
+    });
     let port = port::free();
     let old = lab.ca.address.port().to_string();
     let path = data.join("ca.toml");

@@ -130,9 +130,9 @@ fn a44_a_certificate_that_was_not_asked_for_is_not_installed() {
         ("for a host", "it is not a user certificate", signed(&[
             &["-h", "-O", "clear"], &NAME, &TIME,
         ])),
-        ("that runs ~/.ssh/rc", "it has an option that we do not know: \"permit-user-rc\"",
+        ("that runs ~/.ssh/rc", "it has an option that a jit-ssh CA does not issue: \"permit-user-rc\"",
             signed(&[&NAME, &TIME, &["-O", "permit-user-rc"]])),
-        ("with a critical option", "it has an option that we do not know: \"x\"",
+        ("with a critical option", "it has an option that a jit-ssh CA does not issue: \"x\"",
             signed(&[&NAME, &TIME, &["-O", "critical:x=y"]])),
         ("no certificate", "this is a public key, not a certificate",
             Box::new(|_, answer| answer["certificate"] = json!(subject_of(answer)))),
