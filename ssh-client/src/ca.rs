@@ -90,19 +90,8 @@ impl Ca {
             (None, None) => PinSource::PublicTls,
         };
         let files = home.ca(&contact.known.name)?;
-        // Another address, the same name: it must be the same CA.
-        if pinned.is_none()
-            && let Some(pin) = files.pin()?
-            && pin.known.fingerprint != contact.known.fingerprint
-        {
-            let (pinned, shown) = (pin.known.fingerprint, contact.known.fingerprint);
-            return Err(
-                ConnectError::KeySet(jit_ssh_api::key_set::KeySetError::OtherIdentity {
-                    shown,
-                    pinned,
-                })
-                .into(),
-            );
+        if let Some(pin) = files.pin()? {
+            pin.known.goes_on_as(&contact.known)?;
         }
         if pinned.is_none() {
             let (name, print) = (&contact.known.name, &contact.known.fingerprint);

@@ -38,6 +38,23 @@ pub(crate) enum ConfigError {
     Path(PathBuf),
 }
 
+/// Names that `exec` must not see. OpenSSH before 9.6 takes any host name, from a submodule's URL for
+/// example, and puts it into the command as it is (CVE-2023-51385): quotes hold it together, and what
+/// would end the quotes is no host of ours.
+#[cfg(not(windows))]
+const NO_SHELL_WORDS: &str = r"!*'*,!*\*";
+#[cfg(windows)]
+const NO_SHELL_WORDS: &str = "!*&*,!*|*,!*<*,!*>*,!*^*";
+
+/// A token as one word for the shell that runs `exec`.
+fn quoted(token: &str) -> String {
+    if cfg!(windows) {
+        token.to_owned()
+    } else {
+        format!("'{token}'")
+    }
+}
+
 /// The include file.
 pub(crate) fn render(program: &Path, parts: &[Part<'_>]) -> Result<(String, LeftOut), ConfigError> {
     let mut text = String::from(
@@ -88,8 +105,10 @@ fn render_part(
     }
     let program = command_word(program)?;
     text.push_str(&format!(
-        "Match final host \"{hosts}\" user \"{all_accounts}\" exec \"{program} ensure --ca {name} \
-         --host %h --account %r\"\n"
+        "Match final host \"{hosts},{NO_SHELL_WORDS}\" user \"{all_accounts}\" exec \"{program} \
+         ensure --ca {name} --host {} --account {}\"\n",
+        quoted("%h"),
+        quoted("%r"),
     ));
     let key = part
         .plain

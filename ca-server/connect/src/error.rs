@@ -55,6 +55,14 @@ pub enum ConnectError {
         /// Epoch and number seen before.
         seen: (u64, u64),
     },
+    /// The pinned CA calls itself something else.
+    #[error("the CA calls itself {shown}, but it is pinned as {pinned}")]
+    OtherName {
+        /// What it says now.
+        shown: String,
+        /// What it said when it was pinned.
+        pinned: String,
+    },
     /// Whoever answers is no CA of this version.
     #[error("{url} does not answer as a jit-ssh CA: {why}")]
     NotACa {
@@ -137,6 +145,9 @@ impl From<ConnectError> for Failure {
             ConnectError::Rollback { .. } => Failure::failed("The CA shows an older key set than before.")
                 .why(what)
                 .next("Tell whoever runs the CA: after a restore, `jit-ssh-ca restore` starts a new epoch."),
+            ConnectError::OtherName { .. } => Failure::failed("The CA has another name than before.")
+                .why(what)
+                .next("Ask whoever runs the CA. If it was renamed: `jit-ssh logout --forget`, then `jit-ssh login --ca URL --fingerprint SHA256:…`."),
             ConnectError::NotACa { .. } => Failure::failed(what)
                 .next("Check the address; a proxy or a login page in between may have answered."),
             ConnectError::Problem(problem) => refused(&problem),

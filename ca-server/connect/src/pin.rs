@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jit_ssh_api::API_VERSION;
 use jit_ssh_api::discovery::Discovery;
-use jit_ssh_api::key_set::KeySet;
+use jit_ssh_api::key_set::{KeySet, KeySetError};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -54,6 +54,30 @@ pub struct Contact {
     pub known: KnownCa,
 }
 
+impl KnownCa {
+    /// Whether what is seen now is the same CA, and no older than it was. Files are kept and proofs
+    /// are made by its name, so that another CA must never get into the place of this one.
+    pub fn goes_on_as(&self, now: &KnownCa) -> Result<(), ConnectError> {
+        if now.fingerprint != self.fingerprint {
+            return Err(ConnectError::KeySet(KeySetError::OtherIdentity {
+                shown: now.fingerprint.clone(),
+                pinned: self.fingerprint.clone(),
+            }));
+        }
+        if now.name != self.name {
+            return Err(ConnectError::OtherName {
+                shown: now.name.clone(),
+                pinned: self.name.clone(),
+            });
+        }
+        let (shown, seen) = ((now.epoch, now.number), (self.epoch, self.number));
+        if shown < seen {
+            return Err(ConnectError::Rollback { shown, seen });
+        }
+        Ok(())
+    }
+}
+
 /// Gets and checks `/.well-known/jit-ssh`.
 pub async fn discover(url: &str, pin: Pin<'_>, options: &Options) -> Result<Contact, ConnectError> {
     let base = http::normalise_url(url)?;
@@ -93,15 +117,6 @@ pub async fn discover(url: &str, pin: Pin<'_>, options: &Options) -> Result<Cont
             "its name or epoch is not that of its signed key set",
         ));
     }
-    if let Pin::Known(known) = pin {
-        let (shown, before) = ((key_set.epoch, key_set.number), (known.epoch, known.number));
-        if shown < before {
-            return Err(ConnectError::Rollback {
-                shown,
-                seen: before,
-            });
-        }
-    }
     // The connection was let through unseen: now its key must be one that the CA names.
     if let Some((pin, by_system)) = seen.get()
         && !by_system
@@ -121,6 +136,9 @@ pub async fn discover(url: &str, pin: Pin<'_>, options: &Options) -> Result<Cont
         number: key_set.number,
         tls_pins: key_set.tls_pins.clone(),
     };
+    if let Pin::Known(before) = pin {
+        before.goes_on_as(&known)?;
+    }
     Ok(Contact {
         discovery,
         key_set,

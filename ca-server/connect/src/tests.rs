@@ -248,6 +248,16 @@ fn an_older_key_set_than_one_seen_before_is_refused() {
 }
 
 #[test]
+fn a_ca_that_takes_the_name_of_another_is_refused() {
+    let ca = pretend(None, |_, _| (200, discovery(&key(1), 2, 3, Vec::new()), ""));
+    let mut known = known(&ca.url, 2, 3, Vec::new());
+    look(&ca.url, Pin::Known(&known)).unwrap();
+    known.name = "other.example.com".to_owned();
+    let result = look(&ca.url, Pin::Known(&known));
+    assert!(matches!(result, Err(ConnectError::OtherName { .. })));
+}
+
+#[test]
 fn a_redirect_is_not_followed() {
     let elsewhere = pretend(None, |_, _| (200, discovery(&key(1), 1, 1, Vec::new()), ""));
     let location: &'static str =

@@ -88,25 +88,30 @@ impl Bench {
 
     /// `ssh -G` with the person's own configuration below our include.
     fn resolve(&self, own: &str, arguments: &[&str]) -> Vec<(String, String)> {
-        let line = include_line(&self.folder.path().join("include")).unwrap();
-        let config = self.folder.path().join("config");
-        let text = with_include(own, &line);
-        crate::state::write(&config, text.as_bytes()).unwrap();
-        let output = Command::new("ssh")
-            .arg("-G")
-            .arg("-F")
-            .arg(&config)
-            .args(arguments)
-            .env("SHELL", "/bin/sh")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}\n{text}");
+        let output = self.try_to_resolve(own, arguments);
+        assert!(output.status.success(), "{output:?}\n{own}");
         String::from_utf8(output.stdout)
             .unwrap()
             .lines()
             .filter_map(|line| line.split_once(' '))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect()
+    }
+
+    /// The same, where ssh may refuse.
+    fn try_to_resolve(&self, own: &str, arguments: &[&str]) -> std::process::Output {
+        let line = include_line(&self.folder.path().join("include")).unwrap();
+        let config = self.folder.path().join("config");
+        let text = with_include(own, &line);
+        crate::state::write(&config, text.as_bytes()).unwrap();
+        Command::new("ssh")
+            .arg("-G")
+            .arg("-F")
+            .arg(&config)
+            .args(arguments)
+            .env("SHELL", "/bin/sh")
+            .output()
+            .unwrap()
     }
 
     fn calls(&self) -> Vec<String> {
@@ -258,7 +263,8 @@ fn names_that_a_ca_chose_to_inject_something_are_left_out() {
     };
     let (text, left_out) = render(Path::new("/usr/bin/jit-ssh"), &[part]).unwrap();
     assert_eq!(left_out.0.len(), evil.len() + accounts.len() - 1);
-    assert!(text.contains("Match final host \"*.prod.example.com\" user \"observer\" exec"));
+    assert!(text.contains("Match final host \"*.prod.example.com\"\n    User observer"));
+    assert!(text.contains("\" user \"observer\" exec"));
     assert!(!text.contains("ProxyCommand") && !text.contains("$("));
     let bench = Bench::new(&login, true);
     assert!(bench.has_ours(&bench.resolve("", &[OURS])));
@@ -397,4 +403,36 @@ fn a_diff_shows_what_changes_and_nothing_else() {
     assert_eq!(diff("a\n", "new\na\n"), "+ new\n");
     assert_eq!(diff("a\n", "a\n"), "");
     assert_eq!(diff("a\na\n", "a\n"), "- a\n");
+}
+
+/// OpenSSH before 9.6 takes such names from the command line, and each version by `HostName`.
+#[test]
+fn a49_a_host_name_of_shell_words_runs_nothing() {
+    let bench = Bench::new(&login(&["*.prod.example.com"], &["observer"]), true);
+    let made = bench.folder.path().join("made");
+    let touch = format!("touch {}", made.display());
+    let names = [
+        format!("x$({touch}).prod.example.com"),
+        format!("x`{touch}`.prod.example.com"),
+        format!("x;{touch};.prod.example.com"),
+        format!("x|{touch}|.prod.example.com"),
+        format!("x&{touch}&.prod.example.com"),
+        format!("x';{touch};'.prod.example.com"),
+        format!("x\\';{touch};\\'.prod.example.com"),
+        format!("x\\.prod.example.com';{touch};'.prod.example.com"),
+    ];
+    for name in &names {
+        // A blank ends the word in a configuration; a shell takes this for one.
+        let name = name.replace(' ', "${IFS}");
+        let own = format!("Host target\n    HostName {name}\n    User observer\n");
+        bench.try_to_resolve(&own, &["target"]);
+        assert!(!made.exists(), "{name}");
+    }
+    // The control: a name like any other is asked about.
+    bench.calls();
+    bench.resolve(
+        "Host target\n    HostName db.prod.example.com\n",
+        &["observer@target"],
+    );
+    assert!(!bench.calls().is_empty());
 }
