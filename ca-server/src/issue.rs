@@ -200,13 +200,10 @@ fn not_too_often(
     now: Timestamp,
 ) -> Result<(), IssueError> {
     let limit = snapshot.config.limits.requests_per_person;
-    state
-        .people
-        .count(person.to_owned(), limit, now)
-        .map_err(|wait| {
-            state.ledger.count_refused_to(person, now);
-            IssueError::TooMany { wait }
-        })
+    state.people.count(person, limit, now).map_err(|wait| {
+        state.ledger.count_refused_to(person, now);
+        IssueError::TooMany { wait }
+    })
 }
 
 fn not_too_many(
@@ -218,7 +215,7 @@ fn not_too_many(
     let limit = snapshot.config.limits.certificates_per_day;
     state
         .certificates
-        .count(login.identity.person.clone(), limit, now)
+        .count(&login.identity.person, limit, now)
         .map_err(|wait| IssueError::TooManyToday { wait })
 }
 
@@ -390,7 +387,33 @@ fn unseen_roles(snapshot: &Snapshot, input: &IssueInput, login: &LiveLogin) -> O
     if input.request.roles_seen.as_ref() == Some(&version) {
         return None;
     }
-    Some(roles(snapshot, login, input.source, input.now))
+    Some(roles_of(snapshot, login, input.source, input.now, version))
+}
+
+/// All roles from one person's side, with the CA's host patterns.
+pub(crate) fn roles(
+    snapshot: &Snapshot,
+    login: &LiveLogin,
+    source: Option<IpAddr>,
+    now: Timestamp,
+) -> RolesAnswer {
+    let version = roles_version(snapshot, login, source);
+    roles_of(snapshot, login, source, now, version)
+}
+
+fn roles_of(
+    snapshot: &Snapshot,
+    login: &LiveLogin,
+    source: Option<IpAddr>,
+    now: Timestamp,
+    version: String,
+) -> RolesAnswer {
+    let policy = &snapshot.policy;
+    RolesAnswer {
+        hosts: snapshot.config.hosts.clone(),
+        version,
+        ..policy.roles_answer(&login.identity, &all_roles(source), now)
+    }
 }
 
 fn roles_version(snapshot: &Snapshot, login: &LiveLogin, source: Option<IpAddr>) -> String {
@@ -403,21 +426,6 @@ fn all_roles(source: Option<IpAddr>) -> Ask {
     Ask {
         source,
         ..Ask::default()
-    }
-}
-
-/// All roles from one person's side, with the CA's host patterns.
-pub(crate) fn roles(
-    snapshot: &Snapshot,
-    login: &LiveLogin,
-    source: Option<IpAddr>,
-    now: Timestamp,
-) -> RolesAnswer {
-    let policy = &snapshot.policy;
-    RolesAnswer {
-        hosts: snapshot.config.hosts.clone(),
-        version: roles_version(snapshot, login, source),
-        ..policy.roles_answer(&login.identity, &all_roles(source), now)
     }
 }
 

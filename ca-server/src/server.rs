@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jit_ssh_api::hex;
 use jit_ssh_api::key_set::Purpose;
 use rand::RngCore as _;
 use sha2::{Digest as _, Sha256};
@@ -312,16 +313,8 @@ fn trust(key_set: &Loaded) -> Trust {
         text.push_str(&key.public_key);
         text.push('\n');
     }
-    let digest = Sha256::digest(&text);
-    let hex: String = digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Trust {
-        text,
-        etag: format!("\"{hex}\""),
-    }
+    let etag = format!("\"{}\"", hex(Sha256::digest(&text)));
+    Trust { text, etag }
 }
 
 /// Summaries of what is only counted; and a look whether a ledger that could not write can again.

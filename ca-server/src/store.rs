@@ -419,7 +419,7 @@ pub(crate) fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
 const READERS: usize = 4;
 const WRITER_CACHE_KIB: i64 = 6 * 1024;
 const READER_CACHE_KIB: i64 = 512;
-const CHECKPOINT_PAGES: i64 = 2000;
+const CHECKPOINT_PAGES: i64 = 3000;
 const WAL_KEPT_BYTES: i64 = 16 << 20;
 
 #[cfg(test)]

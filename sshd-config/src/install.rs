@@ -542,8 +542,5 @@ pub(crate) fn remove(place: &Place, changes: &[Change]) -> Result<(), InstallErr
 
 /// SHA-256 of a text, hexadecimal.
 pub(crate) fn digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    jit_ssh_api::hex(Sha256::digest(text.as_bytes()))
 }

@@ -24,6 +24,7 @@
 pub mod admin;
 pub mod binding;
 pub mod discovery;
+mod hex;
 pub mod issue;
 pub mod key_set;
 pub mod login;
@@ -31,6 +32,8 @@ pub mod problem;
 pub mod proof;
 pub mod role;
 pub mod sign_in;
+
+pub use hex::hex;
 
 /// Version of this API, as [`discovery::Discovery::api_version`] carries it.
 pub const API_VERSION: u32 = 1;

@@ -25,6 +25,8 @@ use ssh_encoding::{Decode as _, Encode as _};
 use ssh_key::SshSig;
 use ssh_key::public::PublicKey;
 
+use crate::hex;
+
 /// SSHSIG namespace of proofs.
 pub const NAMESPACE: &str = "jit-ssh@v1";
 
@@ -61,14 +63,13 @@ pub struct ProofId(pub [u8; 16]);
 
 impl std::fmt::Display for ProofId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(self.0))
     }
 }
 
 /// The text that the login key signs.
 pub fn message(request: &Request<'_>, time: u64, id: ProofId) -> String {
-    let body = Sha256::digest(request.body);
-    let body: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+    let body = hex(Sha256::digest(request.body));
     format!(
         "jit-ssh proof v1\n{}\n{}\n{}\n{}\n{body}\n{time}\n{id}\n",
         request.method, request.path_and_query, request.ca_name, request.epoch

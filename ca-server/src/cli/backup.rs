@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jit_ssh_api::admin::{BackupAnswer, BackupRequest};
+use jit_ssh_api::hex;
 use jit_ssh_connect::Request;
 use jit_ssh_terminal::{Failure, Terminal};
 use rustix::fs::{Mode, OFlags};
@@ -125,11 +126,7 @@ fn carry(mut from: File, to: &Path) -> std::io::Result<String> {
     let digest = copied.and_then(|()| {
         let mut sha256 = Sha256::new();
         std::io::copy(&mut File::open(to)?, &mut sha256)?;
-        Ok(sha256
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        Ok(hex(sha256.finalize()))
     });
     if digest.is_err() {
         // Half a backup is none.

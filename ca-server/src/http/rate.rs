@@ -1,22 +1,24 @@
-//! How often one caller may come: the generic cell rate algorithm, one number a caller. A minute's
-//! (a day's) worth may come at once; after that at the steady rate. Nobody can fill the memory: the table has
-//! a size, and when it is full, callers that owe nothing are forgotten first.
+//! How often one caller may come: the generic cell rate algorithm, one number a caller. A minute's (a
+//! day's) worth may come at once; after that at the steady rate. Nobody can fill the memory: the table
+//! has a size, and when it is full, callers that owe nothing are forgotten first. Callers are kept by
+//! a keyed hash of 64 bits: two that share one by chance share a limit.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 use crate::time::Timestamp;
 
 /// A limit by key. The number is when the caller's debt is paid, in microseconds since 1970.
 #[derive(Debug)]
-pub(crate) struct Rate<K> {
+pub(crate) struct Rate {
     /// In microseconds.
     period: u64,
-    paid: Mutex<HashMap<K, u64>>,
+    hashes: RandomState,
+    paid: Mutex<HashMap<u64, u64>>,
 }
 
-impl<K: Eq + Hash> Rate<K> {
+impl Rate {
     /// By the minute.
     pub(crate) fn new() -> Self {
         Rate::per(MINUTE)
@@ -30,15 +32,17 @@ impl<K: Eq + Hash> Rate<K> {
     fn per(period: u64) -> Self {
         Rate {
             period,
+            hashes: RandomState::new(),
             paid: Mutex::new(HashMap::new()),
         }
     }
 
     /// Counts one; `Err` with the seconds to wait where it is too much. `most` of 0 is no limit.
-    pub(crate) fn count(&self, key: K, most: u32, now: Timestamp) -> Result<(), u64> {
+    pub(crate) fn count(&self, key: impl Hash, most: u32, now: Timestamp) -> Result<(), u64> {
         if most == 0 {
             return Ok(());
         }
+        let key = self.hashes.hash_one(key);
         let now = now.millis().saturating_mul(1000);
         let cost = self.period / u64::from(most);
         // Nobody owes more than a period: what says so was written before the clock was set back.

@@ -9,6 +9,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jit_ssh_api::MAX_TOKEN_BYTES;
+use jit_ssh_api::hex;
 use openidconnect::core::CoreGenderClaim;
 use openidconnect::{
     ClaimsVerificationError, ClientId, EmptyAdditionalClaims, IdToken, IdTokenVerifier, IssuerUrl,
@@ -117,14 +118,7 @@ impl<'a> Token<'a> {
     /// SHA-256 of what is signed, in hex: names a token that has no id of its own. The signature is
     /// left out, since the same token may have several.
     pub(super) fn digest(&self) -> String {
-        use std::fmt::Write as _;
-        let digest = Sha256::digest(self.signing_input.as_bytes());
-        digest
-            .iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            })
+        hex(Sha256::digest(self.signing_input.as_bytes()))
     }
 }
 

@@ -14,8 +14,8 @@
 //! written down in `docs/decisions/0040-ledger-leaves.md`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
+use jit_ssh_api::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -216,14 +216,7 @@ impl Hash {
 
 impl std::fmt::Display for Hash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        for byte in self.0 {
-            for nibble in [byte >> 4, byte & 15] {
-                let digit = DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'?');
-                f.write_char(char::from(digit))?;
-            }
-        }
-        Ok(())
+        f.write_str(&hex(self.0))
     }
 }
 

@@ -1,11 +1,9 @@
 //! The policy's name in every record: SHA-256 of its text, byte for byte.
 
+use jit_ssh_api::hex;
 use sha2::{Digest, Sha256};
 
 /// Hexadecimal SHA-256.
 pub(super) fn of(text: &[u8]) -> String {
-    Sha256::digest(text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(Sha256::digest(text))
 }

@@ -105,18 +105,13 @@ impl Policy {
         } = ask;
         let who = Who::from(who);
         // JSON, so that no value can be read as two.
-        let all = serde_json::json!([
-            [self.digest, hosts],
-            [
-                role,
-                account,
-                validity.map(|it| it.as_millis().to_string()),
-                source
-            ],
-            [who.issuer, who.subject, who.email, who.groups],
-            [who.acr, who.amr, who.acrs, who.claims],
-        ]);
-        digest::of(all.to_string().as_bytes())
+        let all = (
+            (&self.digest, hosts),
+            (role, account, validity.map(|it| it.as_millis()), source),
+            (who.issuer, who.subject, who.email, &who.groups),
+            (who.acr, who.amr, who.acrs, who.claims),
+        );
+        digest::of(&serde_json::to_vec(&all).unwrap_or_default())
     }
 
     /// What the policy says of somebody hypothetical, at an address that the roles are given to.

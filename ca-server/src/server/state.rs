@@ -1,7 +1,6 @@
 //! What all handlers share. The parts that a reload replaces are one [`Snapshot`], swapped whole: a
 //! request sees one configuration and its policy from its first step to its last.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,10 +99,10 @@ pub(crate) struct State {
     pub(crate) trust: Trust,
     pub(crate) rng: Mutex<StdRng>,
     pub(crate) replay: ReplayWindow,
-    pub(crate) peers: Rate<IpAddr>,
-    pub(crate) people: Rate<String>,
+    pub(crate) peers: Rate,
+    pub(crate) people: Rate,
     /// Certificates a day.
-    pub(crate) certificates: Rate<String>,
+    pub(crate) certificates: Rate,
     pub(crate) sign_ins: SignIns,
     pub(crate) open: Arc<Open>,
     pub(crate) metrics: Metrics,
