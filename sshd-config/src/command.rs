@@ -93,6 +93,10 @@ fn explain_after_making(error: InstallError, made: &[Account]) -> Failure {
             "Principals are not merged, since a copy would not hear of one that is taken away. Remove that \
              directive, or add the lines of `jit-ssh-host print` to what maintains it."
         }
+        InstallError::InMatch { .. } => {
+            "Name other accounts, leave this one out of that block (`Match … User *,!ACCOUNT`), or move \
+             the line out of the Match."
+        }
         InstallError::Foreign(_) => "Move that file away, or choose another folder with --folder.",
         InstallError::NotInForce { .. } => {
             "Look for an earlier line or a Match block that sets it: \

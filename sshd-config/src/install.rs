@@ -14,9 +14,10 @@ use sha2::{Digest as _, Sha256};
 use ssh_key::Fingerprint;
 
 use crate::files::{self, Change, FilesError};
+use crate::match_blocks;
 use crate::sshd::{self, Sshd, SshdError};
 use crate::trust::ca_keys::CaKeysError;
-use crate::trust::sshd_lines::{self, Scope};
+use crate::trust::sshd_lines;
 use crate::trust::{Admission, CaKeys};
 
 /// Where things go on this host.
@@ -109,6 +110,18 @@ pub(crate) enum InstallError {
         account: String,
         /// By what.
         by: String,
+    },
+    /// Another CA or mapping of principals that only some logins meet.
+    #[error("{}:{line} sets {directive} in a Match block that could apply to {account}", path.display())]
+    InMatch {
+        /// For which account.
+        account: String,
+        /// Which directive.
+        directive: &'static str,
+        /// In which file.
+        path: PathBuf,
+        /// On which line.
+        line: usize,
     },
     /// A file in our place that we did not write.
     #[error("{} was not written by jit-ssh-host", .0.display())]
@@ -242,6 +255,15 @@ pub(crate) fn plan(
 
     let mut keys = CaKeys::from_key_set(&trusted.keys)?;
     let before = earlier_trust(place, admissions)?;
+    // An `Include` right below our block counts: the block would go.
+    let drop_in = sshd::drop_in_folder(&main_path, &sshd_lines::without_block(&main))
+        .map(|folder| folder.join(DROP_IN));
+    let mut ours: Vec<PathBuf> = drop_in.iter().cloned().collect();
+    ours.extend(earlier.iter().flat_map(|manifest| {
+        let files = manifest.files.iter().map(|file| file.path.clone());
+        files.filter(|path| *path != main_path)
+    }));
+    nothing_in_match_blocks(&main_path, &main, &ours, admissions)?;
     let merged = match others {
         OtherCas::Keep => {
             let earlier = earlier.as_ref();
@@ -252,17 +274,7 @@ pub(crate) fn plan(
         OtherCas::Drop => !before.is_empty(),
     };
     let kept = keys.kept()?;
-    let scope = if merged {
-        Scope::Accounts(
-            admissions
-                .iter()
-                .map(|admission| admission.account.clone())
-                .collect(),
-        )
-    } else {
-        Scope::Global
-    };
-    let lines = sshd_lines::render(&scope, &place.ca_keys(), &place.principals());
+    let lines = sshd_lines::render(admissions, &place.ca_keys(), &place.principals());
 
     // What sshd's line refers to comes first, the line itself last.
     let mut wanted = vec![(place.ca_keys(), keys.render(&trusted.keys.name)?)];
@@ -270,9 +282,8 @@ pub(crate) fn plan(
         let path = place.principals().join(admission.account.as_str());
         wanted.push((path, admission.render(!kept.is_empty())));
     }
-    // An `Include` right below our block counts: the block would go.
-    match sshd::drop_in_folder(&main_path, &sshd_lines::without_block(&main)) {
-        Some(folder) => wanted.push((folder.join(DROP_IN), lines)),
+    match drop_in {
+        Some(drop_in) => wanted.push((drop_in, lines)),
         None => {
             notes.push(format!(
                 "{} reads no drop-ins first: the lines go into a marked block at its top",
@@ -344,6 +355,30 @@ fn earlier_trust(place: &Place, admissions: &[Admission]) -> Result<Vec<Earlier>
         }
     }
     Ok(found)
+}
+
+/// What sshd was asked holds for a login from this machine. A block that holds for other groups or
+/// addresses, and for an account that is named, would lose to our lines: neither is its CA ours to
+/// widen to every login to that account, nor may its certificates be refused from now on.
+fn nothing_in_match_blocks(
+    main_path: &Path,
+    main: &str,
+    ours: &[PathBuf],
+    admissions: &[Admission],
+) -> Result<(), InstallError> {
+    let found = match_blocks::read(main_path, &sshd_lines::blank_block(main), ours)?;
+    for one in found {
+        let could = |admission: &&Admission| one.could_apply_to(&admission.account);
+        if let Some(admission) = admissions.iter().find(could) {
+            return Err(InstallError::InMatch {
+                account: admission.account.to_string(),
+                directive: one.directive,
+                path: one.path,
+                line: one.line,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Keeps the keys of CAs that sshd trusted before us. A file that is there says itself what is to be

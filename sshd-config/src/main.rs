@@ -1,7 +1,7 @@
 //! `jit-ssh-host`: makes a stock sshd trust a jit-ssh CA.
 //!
 //! `command` talks, `install` plans and puts down, `trust` knows what the files say, `sshd` asks
-//! the host's own sshd what it makes of them.
+//! the host's own sshd what it makes of them, `match_blocks` reads what it cannot be asked.
 
 mod accounts;
 mod ca;
@@ -10,6 +10,7 @@ mod command;
 mod diff;
 mod files;
 mod install;
+mod match_blocks;
 mod sshd;
 mod trust;
 

@@ -300,7 +300,7 @@ fn install_opens_the_account_to_the_role_and_uninstall_closes_it_again() {
     assert_eq!(machine.enter("observer", &key), Entry::Refused);
 
     let dry = machine.install(&["--dry-run"]).ok();
-    assert!(dry.stdout.contains("+ TrustedUserCAKeys "), "{dry}");
+    assert!(dry.stdout.contains("+     TrustedUserCAKeys "), "{dry}");
     assert_eq!(machine.files(), before, "--dry-run changed something");
 
     machine.install(&[]).ok();
@@ -554,6 +554,101 @@ fn principals_that_somebody_else_maps_are_not_overwritten() {
     assert!(said.stderr.contains("/etc/ssh/corp/%u"), "{said}");
     assert!(said.stderr.contains("jit-ssh-host print"), "{said}");
     assert_eq!(machine.files(), before);
+}
+
+#[test]
+fn another_ca_that_a_match_block_trusts_goes_on_for_its_account() {
+    for conditions in ["User admin", "Address 127.0.0.0/8 User *,!observer"] {
+        let mut machine = machine!(Machine::new());
+        let (other, old_key) = machine.other_ca("admin");
+        let trusted = machine.trust_other(&other);
+        machine.drop_in(
+            "50-corp.conf",
+            &format!(
+                "Match {conditions}\n    TrustedUserCAKeys {}\n",
+                trusted.display()
+            ),
+        );
+        machine.start();
+        assert_ne!(machine.enter("admin", &old_key), Entry::Refused);
+        machine.install(&[]).ok();
+        let key = machine.certified();
+        clock::until("sshd to have read its configuration again", || {
+            (machine.enter("observer", &key) != Entry::Refused).then_some(())
+        });
+        assert_ne!(
+            machine.enter("admin", &old_key),
+            Entry::Refused,
+            "A way in was closed"
+        );
+        assert_eq!(machine.enter("observer", &old_key), Entry::Refused);
+        assert_eq!(machine.enter("admin", &key), Entry::Refused);
+        machine.install(&[]).ok();
+        machine.host(&["doctor"]).ok();
+    }
+}
+
+#[test]
+fn an_account_that_another_ca_in_a_match_block_could_open_is_refused_and_nothing_is_written() {
+    let machine = machine!(Machine::new());
+    let more = machine.folder.join("more");
+    fs::write(&more, "AuthorizedPrincipalsFile /etc/ssh/corp/%u\n").unwrap();
+    let include = format!("Match Host db*\nInclude {}\n", more.display());
+    for (text, place) in [
+        (
+            "Match Group root\n    TrustedUserCAKeys /etc/ssh/old.pub\n",
+            "50-corp.conf:2",
+        ),
+        (
+            "# Old\nmatch address 10.0.0.0/8\ntrustedusercakeys=/etc/ssh/old.pub\n",
+            "50-corp.conf:3",
+        ),
+        (
+            "Match LocalPort 2222 User bob,obs*\nAuthorizedPrincipalsCommand /bin/false\n\
+             AuthorizedPrincipalsCommandUser nobody\n",
+            "50-corp.conf:2",
+        ),
+        (&include, "machine/more:1"),
+    ] {
+        machine.drop_in("50-corp.conf", text);
+        let before = machine.files();
+        let said = machine.install(&[]).failed();
+        assert!(said.stderr.contains(place), "{text}{said}");
+        assert!(said.stderr.contains("could apply to observer"), "{said}");
+        assert!(said.stderr.contains("was not changed"), "{said}");
+        assert_eq!(machine.files(), before);
+    }
+    // Also of the main file, where the lines of our own block count for the number.
+    let machine = machine!(Machine::with_main(|_| String::new()));
+    machine.install(&[]).ok();
+    let main = fs::read_to_string(&machine.config).unwrap();
+    let main = main + "Match Group root\nTrustedUserCAKeys /etc/ssh/old.pub\n";
+    fs::write(&machine.config, &main).unwrap();
+    let before = machine.files();
+    let said = machine.install(&["--drop-other-cas"]).failed();
+    let place = format!("sshd_config:{} sets", main.lines().count());
+    assert!(said.stderr.contains(&place), "{said}");
+    assert_eq!(machine.files(), before);
+    // What it advises serves.
+    let main = main.replace("Match Group root\n", "Match Group root User *,!observer\n");
+    fs::write(&machine.config, main).unwrap();
+    machine.install(&[]).ok();
+}
+
+#[test]
+fn lines_that_hold_for_everybody_become_lines_for_the_accounts() {
+    let machine = machine!(Machine::new());
+    machine.install(&[]).ok();
+    let drop_in = machine.folder.join("sshd_config.d/00-jit-ssh.conf");
+    let lines = fs::read_to_string(&drop_in).unwrap();
+    assert!(lines.contains("\nMatch User observer\n"), "{lines}");
+    let global = lines
+        .replace("Match User observer\n", "")
+        .replace("Match all\n", "");
+    fs::write(&drop_in, global).unwrap();
+    machine.install(&[]).ok();
+    assert_eq!(fs::read_to_string(&drop_in).unwrap(), lines);
+    machine.host(&["doctor"]).ok();
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{admissions, explain};
 use crate::ca;
 use crate::cli::{Format, Print};
 use crate::install::DROP_IN;
-use crate::trust::sshd_lines::{self, Scope};
+use crate::trust::sshd_lines;
 use crate::trust::{Admission, CaKeys};
 
 #[derive(Serialize)]
@@ -52,7 +52,7 @@ pub(super) fn run(options: &Print, terminal: &mut Terminal) -> Result<(), Failur
             admission.render(false),
         ));
     }
-    let lines = sshd_lines::render(&Scope::Global, &ca_keys, &principals);
+    let lines = sshd_lines::render(&admissions, &ca_keys, &principals);
     files.push(file(
         std::path::Path::new("/etc/ssh/sshd_config.d").join(DROP_IN),
         lines,

@@ -4,38 +4,25 @@
 
 use std::path::Path;
 
-use super::Account;
+use super::Admission;
 
 /// First line of the block in a main file.
 pub(crate) const BLOCK_BEGIN: &str = "# BEGIN jit-ssh-host";
 /// Last line of the block in a main file.
 pub(crate) const BLOCK_END: &str = "# END jit-ssh-host";
 
-/// For whom the lines hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// For everybody: an account without a principals file admits nobody (A58).
-    Global,
-    /// For these accounts only: another CA is trusted on this host and goes on as it was.
-    Accounts(Vec<Account>),
-}
-
-/// The directives.
-pub(crate) fn render(scope: &Scope, ca_keys: &Path, principals: &Path) -> String {
-    let (indent, head, tail) = match scope {
-        Scope::Global => ("", String::new(), ""),
-        Scope::Accounts(accounts) => {
-            let names: Vec<&str> = accounts.iter().map(Account::as_str).collect();
-            (
-                "    ",
-                format!("Match User {}\n", names.join(",")),
-                "Match all\n",
-            )
-        }
-    };
+/// The directives, for the accounts that are opened and nobody else: every other account trusts no
+/// key of ours (A58), and a CA that sshd trusts for it, in whatever `Match`, goes on as it was. For
+/// everybody, our `AuthorizedPrincipalsFile` would refuse that CA's certificates.
+pub(crate) fn render(admissions: &[Admission], ca_keys: &Path, principals: &Path) -> String {
+    let names: Vec<&str> = admissions
+        .iter()
+        .map(|admission| admission.account.as_str())
+        .collect();
     format!(
         "# Trust of jit-ssh. Written by jit-ssh-host: changes are overwritten.\n\
-         {head}{indent}TrustedUserCAKeys {}\n{indent}AuthorizedPrincipalsFile {}/%u\n{tail}",
+         Match User {}\n    TrustedUserCAKeys {}\n    AuthorizedPrincipalsFile {}/%u\nMatch all\n",
+        names.join(","),
         ca_keys.display(),
         principals.display(),
     )
@@ -48,13 +35,28 @@ pub(crate) fn with_block(main: &str, lines: &str) -> String {
 
 /// The main file without the block.
 pub(crate) fn without_block(main: &str) -> String {
+    replace_block(main, "")
+}
+
+/// The main file with empty lines for the block: each other line has the number that it has there.
+pub(crate) fn blank_block(main: &str) -> String {
+    replace_block(main, "\n")
+}
+
+fn replace_block(main: &str, line_instead: &str) -> String {
     let mut kept = String::with_capacity(main.len());
     let mut inside = false;
     for line in main.split_inclusive('\n') {
         match line.trim_end() {
-            BLOCK_BEGIN => inside = true,
-            BLOCK_END if inside => inside = false,
-            _ if inside => {}
+            BLOCK_BEGIN => {
+                inside = true;
+                kept.push_str(line_instead);
+            }
+            BLOCK_END if inside => {
+                inside = false;
+                kept.push_str(line_instead);
+            }
+            _ if inside => kept.push_str(line_instead),
             _ => kept.push_str(line),
         }
     }
@@ -74,6 +76,7 @@ mod tests {
         assert_eq!(twice.matches(BLOCK_BEGIN).count(), 1);
         assert!(twice.contains("\nB\n") && !twice.contains("\nA\n"));
         assert_eq!(without_block(&twice), main);
+        assert_eq!(blank_block(&twice), format!("\n\n\n{main}"));
     }
 
     #[test]
@@ -83,10 +86,12 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_of_accounts_ends_with_match_all_so_that_nothing_leaks_into_the_main_file() {
-        let accounts = vec!["observer".parse().unwrap(), "admin".parse().unwrap()];
-        let text = render(&Scope::Accounts(accounts), Path::new("/c"), Path::new("/p"));
+    fn the_lines_hold_for_the_accounts_alone_and_nothing_leaks_into_the_main_file() {
+        let admissions = vec!["observer=a".parse().unwrap(), "admin".parse().unwrap()];
+        let text = render(&admissions, Path::new("/c"), Path::new("/p"));
         assert!(text.contains("Match User observer,admin\n    TrustedUserCAKeys /c\n"));
+        let first = text.lines().find(|line| !line.starts_with('#')).unwrap();
+        assert!(first.starts_with("Match User "), "{text}");
         assert!(text.ends_with("Match all\n"));
     }
 }
