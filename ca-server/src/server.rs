@@ -40,6 +40,7 @@ mod systemd;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tls;
+pub(crate) mod writes;
 
 use connections::{CurrentTls, Open};
 use lock::{AdminSocket, DataLock, LockError};

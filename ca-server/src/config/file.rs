@@ -131,6 +131,9 @@ section! {
         head_time: Span = Span::seconds(20), Restart;
         /// How long the body of a request may take to arrive.
         body_time: Span = Span::seconds(10), Reload;
+        /// How long a caller may take nothing of an answer; then the connection is closed. Counts for
+        /// connections made from then on.
+        write_time: Span = Span::seconds(20), Reload;
         /// How long an answer may take, the identity provider's included.
         answer_time: Span = Span::seconds(30), Reload;
         /// How long a stop waits for requests that are under way.

@@ -23,6 +23,8 @@ pub struct Limits {
     pub head_time: Duration,
     /// Arrival of a body.
     pub body_time: Duration,
+    /// A write of which nothing is taken.
+    pub write_time: Duration,
     /// Work on an answer.
     pub answer_time: Duration,
     /// Grace of a stop.
@@ -40,6 +42,7 @@ pub(super) fn check(limits: &file::Limits, wrong: &mut Wrong<'_>) -> Limits {
     positive("connections_per_peer", limits.connections_per_peer == 0);
     positive("head_time", limits.head_time.get().is_zero());
     positive("body_time", limits.body_time.get().is_zero());
+    positive("write_time", limits.write_time.get().is_zero());
     positive("answer_time", limits.answer_time.get().is_zero());
     let body = usize::try_from(limits.body.bytes()).unwrap_or(usize::MAX);
     if !(40 << 10..=1 << 20).contains(&body) {
@@ -58,6 +61,7 @@ pub(super) fn check(limits: &file::Limits, wrong: &mut Wrong<'_>) -> Limits {
         body,
         head_time: limits.head_time.get(),
         body_time: limits.body_time.get(),
+        write_time: limits.write_time.get(),
         answer_time: limits.answer_time.get(),
         stop_time: limits.stop_time.get(),
     }

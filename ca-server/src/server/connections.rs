@@ -1,14 +1,16 @@
 //! The accept loop. It never waits for any one connection: each is a task of its own with a time
-//! limit on handshake, head and idleness, and all of them are counted, in sum and by peer (A87).
+//! limit on handshake, head, idleness and writes, and all of them are counted, in sum and by peer
+//! (A87).
 //!
-//! Where there are too many, the oldest one that has not sent a request yet gives way: whoever
-//! opens sockets and stays silent loses them first, and a caller who speaks is served.
+//! Where there are too many, one whose peer does not take its answer gives way, else the oldest one
+//! that has not sent a request yet: whoever opens sockets and does not read, or stays silent, loses
+//! them first, and a caller who speaks and listens is served.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -26,6 +28,7 @@ use crate::config::Config;
 use crate::http::address::{self, Peer};
 use crate::server::lock::AdminSocket;
 use crate::server::state::State;
+use crate::server::writes::{self, LimitedWrites};
 
 /// The TLS configuration of now; none: plain HTTP.
 pub(crate) type CurrentTls = Option<Arc<ArcSwap<rustls::ServerConfig>>>;
@@ -33,7 +36,7 @@ pub(crate) type CurrentTls = Option<Arc<ArcSwap<rustls::ServerConfig>>>;
 /// What a stop waits for: every connection holds a receiver.
 pub(crate) type Stop = watch::Receiver<bool>;
 
-/// Connections that are open, and those of them that have not sent a request yet, oldest first.
+/// Connections that are open, and those of them that give way.
 #[derive(Debug, Default)]
 pub(crate) struct Open {
     table: Mutex<Table>,
@@ -43,13 +46,15 @@ pub(crate) struct Open {
 struct Table {
     next: u64,
     peers: HashMap<IpAddr, usize>,
-    all: usize,
-    /// By number, so that the oldest is the first.
-    silent: BTreeMap<u64, Silent>,
+    connections: HashMap<u64, Connection>,
+    /// Those that have not sent a request yet, by number, so that the oldest is the first.
+    silent: BTreeSet<u64>,
+    /// Those whose peer takes nothing of what is written, the longest wait first.
+    stalled: BTreeMap<u64, u64>,
 }
 
 #[derive(Debug)]
-struct Silent {
+struct Connection {
     peer: IpAddr,
     task: Option<AbortHandle>,
 }
@@ -59,16 +64,22 @@ struct Silent {
 pub(crate) struct Place {
     open: Arc<Open>,
     number: u64,
-    peer: IpAddr,
     spoke: AtomicBool,
 }
 
+/// A wait for a peer to read; over on drop.
+#[derive(Debug)]
+pub(crate) struct Stall {
+    place: Arc<Place>,
+    number: u64,
+}
+
 impl Open {
-    /// A place for a new connection; makes room by ending the oldest silent one if it must. None:
-    /// all others are at work.
+    /// A place for a new connection; makes room by ending a stalled or the oldest silent one if it
+    /// must. None: all others are at work.
     fn enter(self: &Arc<Self>, peer: IpAddr, most: usize, most_per_peer: usize) -> Option<Place> {
         let peer = address::limited_as(peer);
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table();
         if table
             .peers
             .get(&peer)
@@ -76,98 +87,102 @@ impl Open {
         {
             table.evict(Some(peer))?;
         }
-        if table.all >= most {
+        if table.connections.len() >= most {
             table.evict(None)?;
         }
-        let number = table.next;
-        table.next += 1;
-        table.all += 1;
+        let number = table.number();
         *table.peers.entry(peer).or_default() += 1;
-        table.silent.insert(number, Silent { peer, task: None });
+        let connection = Connection { peer, task: None };
+        table.connections.insert(number, connection);
+        table.silent.insert(number);
         Some(Place {
             open: Arc::clone(self),
             number,
-            peer,
             spoke: AtomicBool::new(false),
         })
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        self.table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .all
+        self.table().connections.len()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Table {
-    /// Ends the oldest silent connection (of that peer); none: there is none.
+    /// Ends the connection (of that peer) that has waited longest for its reader, else the oldest
+    /// silent one; none: there is none.
     fn evict(&mut self, peer: Option<IpAddr>) -> Option<()> {
-        let (&number, _) = self.silent.iter().find(|(_, silent)| {
-            silent.task.is_some() && peer.is_none_or(|peer| peer == silent.peer)
+        let mut yielding = self.stalled.values().chain(&self.silent);
+        let number = *yielding.find(|number| {
+            self.connections.get(number).is_some_and(|connection| {
+                connection.task.is_some() && peer.is_none_or(|peer| peer == connection.peer)
+            })
         })?;
-        let silent = self.silent.remove(&number)?;
-        if let Some(task) = silent.task {
+        if let Some(task) = self.leave(number)?.task {
             task.abort();
         }
-        self.leave(silent.peer);
         Some(())
     }
 
-    fn leave(&mut self, peer: IpAddr) {
-        self.all = self.all.saturating_sub(1);
-        if let Some(count) = self.peers.get_mut(&peer) {
+    /// Takes a connection out; none: it was ended to make room, and left then.
+    fn leave(&mut self, number: u64) -> Option<Connection> {
+        let connection = self.connections.remove(&number)?;
+        self.silent.remove(&number);
+        if let Some(count) = self.peers.get_mut(&connection.peer) {
             *count -= 1;
             if *count == 0 {
-                self.peers.remove(&peer);
+                self.peers.remove(&connection.peer);
             }
         }
+        Some(connection)
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
     }
 }
 
 impl Place {
     /// Now it can be ended from outside.
     fn started(&self, task: AbortHandle) {
-        let mut table = self
-            .open
-            .table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(silent) = table.silent.get_mut(&self.number) {
-            silent.task = Some(task);
+        if let Some(connection) = self.open.table().connections.get_mut(&self.number) {
+            connection.task = Some(task);
         }
     }
 
-    /// A whole request head came: it no longer gives way. One that was ended to make room in the same
-    /// moment has left already, and stays so.
+    /// A whole request head came: it no longer gives way, as long as its answers are taken.
     fn spoke(&self) {
-        if self.spoke.load(Ordering::Relaxed) {
-            return;
+        if !self.spoke.swap(true, Ordering::Relaxed) {
+            self.open.table().silent.remove(&self.number);
         }
-        let mut table = self
-            .open
-            .table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if table.silent.remove(&self.number).is_some() {
-            self.spoke.store(true, Ordering::Relaxed);
+    }
+
+    /// A write waits for the peer: it gives way until that is over.
+    pub(crate) fn stalls(self: &Arc<Self>) -> Stall {
+        let mut table = self.open.table();
+        let number = table.number();
+        table.stalled.insert(number, self.number);
+        Stall {
+            place: Arc::clone(self),
+            number,
         }
+    }
+}
+
+impl Drop for Stall {
+    fn drop(&mut self) {
+        self.place.open.table().stalled.remove(&self.number);
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut table = self
-            .open
-            .table
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let was_silent = table.silent.remove(&self.number).is_some();
-        // Neither silent nor spoken: it was ended to make room, and left then.
-        if was_silent || self.spoke.load(Ordering::Relaxed) {
-            table.leave(self.peer);
-        }
+        self.open.table().leave(self.number);
     }
 }
 
@@ -214,6 +229,9 @@ pub(crate) async fn accept_tcp(
         };
         // Answers are small and whole: waiting for more to send only costs time.
         let _ = stream.set_nodelay(true);
+        let write_time = config.limits.write_time;
+        writes::limit_unacknowledged(&stream, write_time);
+        let stream = LimitedWrites::new(stream, write_time, Some(Arc::clone(&place)));
         let tls = tls.as_ref().map(|tls| TlsAcceptor::from(tls.load_full()));
         let (task_state, task_stop, task_place) = (state.clone(), stop.clone(), place.clone());
         let peer = Peer::Tcp(peer.ip());
@@ -256,8 +274,9 @@ pub(crate) async fn accept_admin(socket: AdminSocket, state: Arc<State>, mut sto
             }
             Err(_) => continue,
         };
+        let write_time = state.snapshot.load().config.limits.write_time;
         tokio::spawn(serve(
-            stream,
+            LimitedWrites::new(stream, write_time, None),
             Peer::Socket { uid },
             None,
             state.clone(),
@@ -363,6 +382,34 @@ mod tests {
         let other = open.enter(ip("192.0.2.2"), 10, 2);
         assert!(other.is_some(), "others are not touched");
         drop((second, third, other));
+        assert_eq!(open.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_speaks_and_does_not_read_gives_way_before_the_silent() {
+        let open = Arc::new(Open::default());
+        let waiting = || tokio::spawn(std::future::pending::<()>());
+        let enter = || open.enter(ip("192.0.2.1"), 3, 3).map(Arc::new);
+        let (silent, reading, stalled) = (enter().unwrap(), enter().unwrap(), enter().unwrap());
+        let (silents, readings, stalleds) = (waiting(), waiting(), waiting());
+        silent.started(silents.abort_handle());
+        reading.started(readings.abort_handle());
+        stalled.started(stalleds.abort_handle());
+        reading.spoke();
+        stalled.spoke();
+        // One that took its answer after all is not stalled.
+        drop(reading.stalls());
+        let stall = stalled.stalls();
+        let fourth = enter().unwrap();
+        assert!(stalleds.await.unwrap_err().is_cancelled());
+        drop((stall, stalled));
+        assert_eq!(open.count(), 3, "the evicted one left once");
+        let fifth = enter().unwrap();
+        assert!(silents.await.unwrap_err().is_cancelled());
+        drop((silent, fourth, fifth));
+        assert_eq!(open.count(), 1);
+        assert!(!readings.is_finished());
+        drop(reading);
         assert_eq!(open.count(), 0);
     }
 }

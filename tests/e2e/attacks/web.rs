@@ -1,6 +1,6 @@
 //! A84–A87: the HTTP API against callers who do not keep to it.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -369,4 +369,52 @@ fn a87_a_client_that_never_finishes_its_head_is_dropped() {
     let _ = stream.read_to_end(&mut rest);
     assert!(!rest.starts_with(b"HTTP/1.1 200"));
     lab.login("alice");
+}
+
+#[test]
+fn a87_a_client_that_never_reads_is_dropped() {
+    let lab = Lab::builder()
+        .sections("[limits]\nwrite_time = \"1s\"\nrequests_per_peer = 0")
+        .start();
+    let patience = Some(Duration::from_secs(15));
+    // Answers with a body, and heads alone.
+    for method in ["GET", "HEAD"] {
+        let request = format!("{method} /.well-known/jit-ssh HTTP/1.1\r\nHost: x\r\n\r\n");
+        let mut stream = TcpStream::connect(lab.ca.address).unwrap();
+        stream.set_write_timeout(patience).unwrap();
+        let started = Instant::now();
+        let error = loop {
+            if let Err(error) = stream.write_all(request.repeat(100).as_bytes()) {
+                break error;
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "{method}");
+        };
+        let closed = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+        assert!(closed.contains(&error.kind()), "{method}: {error}");
+    }
+    lab.login("alice");
+
+    // One that reads, if slowly, gets every answer.
+    const ASKED: usize = 10_000;
+    let mut stream = TcpStream::connect(lab.ca.address).unwrap();
+    stream.set_read_timeout(patience).unwrap();
+    let mut writes = stream.try_clone().unwrap();
+    let started = Instant::now();
+    let asking = std::thread::spawn(move || {
+        let request = "GET /.well-known/jit-ssh HTTP/1.1\r\nHost: x\r\n\r\n";
+        writes.write_all(request.repeat(ASKED - 1).as_bytes())?;
+        writes.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    });
+    let (mut answers, mut chunk) = (Vec::new(), vec![0; 256 << 10]);
+    loop {
+        std::thread::sleep(Duration::from_millis(50));
+        match stream.read(&mut chunk).unwrap() {
+            0 => break,
+            read => answers.extend_from_slice(&chunk[..read]),
+        }
+    }
+    asking.join().unwrap().unwrap();
+    let answers = String::from_utf8(answers).unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), ASKED);
+    assert!(started.elapsed() > Duration::from_secs(1));
 }
