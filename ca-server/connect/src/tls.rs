@@ -30,6 +30,7 @@ pub(crate) enum Trust {
     /// Nobody yet: whatever is seen is remembered, and judged before anything else is sent.
     FirstContact(Arc<Seen>),
     /// No TLS at all (Unix socket).
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there are no Unix sockets"))]
     Nobody,
 }
 
