@@ -2,7 +2,7 @@
 //!
 //! `setup`, `init`, `serve`, `restore` and `doctor` work on the data folder. All other commands ask
 //! the serving process, over its Unix socket as the owner of the data, or with `--ca` as a person
-//! whom the policy gives the right: only the serving process writes (DESIGN 3).
+//! whom the policy gives the right: only the serving process writes.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

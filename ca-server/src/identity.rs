@@ -264,7 +264,7 @@ impl Identities {
         self.verify_opening_of(opening, |_| Ok(()), now).await
     }
 
-    /// The same, if `admit` takes the person of the token ([`Snapshot::person`]): it is asked once,
+    /// The same, if `admit` takes the person of the token ([`IdentityFacts::person`]): it is asked once,
     /// and before the issuer is asked anything about that person.
     pub async fn verify_opening_of<E: From<IdentityError>>(
         &self,

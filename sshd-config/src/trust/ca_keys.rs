@@ -1,6 +1,6 @@
 //! `user_ca.pub`, in the format of `TrustedUserCAKeys` (sshd_config(5)).
 //!
-//! A line that sshd cannot read hides every key after it, without a word (TRIALS of OpenSSH 9.2),
+//! A line that sshd cannot read hides every key after it, without a word (tried with OpenSSH 9.2),
 //! so every line that goes in was parsed first, whoever wrote it.
 
 use std::fmt::Write as _;

@@ -202,7 +202,7 @@ fn a_signature_by_another_key_than_it_claims_is_refused() {
     assert_eq!(found, Err(ProofError::Mismatch));
 }
 
-/// TRIALS: `ssh-key` and `ssh-keygen -Y verify` both accept a signature without a touch.
+/// Tried: `ssh-key` and `ssh-keygen -Y verify` both accept a signature without a touch.
 #[test]
 fn a_security_key_that_nobody_touched_proves_nothing() {
     use ssh_key::private::Ed25519Keypair;

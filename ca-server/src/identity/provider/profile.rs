@@ -45,7 +45,7 @@ impl Profile {
     }
 
     /// Who a token is about, before anything else is asked about them; see
-    /// [`crate::identity::Snapshot::person`].
+    /// [`crate::identity::IdentityFacts::person`].
     pub(in crate::identity) fn person_of(
         token: &Map<String, Value>,
         config: &IssuerConfig,
