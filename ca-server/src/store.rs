@@ -24,6 +24,7 @@ use crate::ledger::record::{Fact, Kind, Leaf};
 use crate::time::Timestamp;
 
 pub mod backup;
+pub(crate) mod checkpoint;
 pub(crate) mod ledger;
 pub(crate) mod logins;
 pub(crate) mod migrate;
@@ -316,7 +317,6 @@ fn settle(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "trusted_schema", false)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
@@ -419,8 +419,7 @@ pub(crate) fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
 const READERS: usize = 4;
 const WRITER_CACHE_KIB: i64 = 6 * 1024;
 const READER_CACHE_KIB: i64 = 512;
-const CHECKPOINT_PAGES: i64 = 3000;
-const WAL_KEPT_BYTES: i64 = 16 << 20;
+const WAL_KEPT_BYTES: i64 = 24 << 20;
 
 #[cfg(test)]
 mod tests {

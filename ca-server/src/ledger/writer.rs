@@ -19,6 +19,7 @@ use super::LedgerError;
 use super::record::Entry;
 use crate::login::cache::LoginCache;
 use crate::login::{KeyHash, LiveLogin, LoginId};
+use crate::store::checkpoint::Checkpoints;
 use crate::store::logins::LoginRow;
 use crate::store::{Head, Store, StoreError, ledger as records};
 use crate::time::Timestamp;
@@ -117,10 +118,13 @@ impl Writer {
     pub(crate) fn start(store: &Arc<Store>, cache: &Arc<LoginCache>) -> Result<Self, StoreError> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let writing = Arc::new(AtomicBool::new(true));
+        let mut connection = store.take_writer()?;
+        let checkpoints = Checkpoints::start(&mut connection, store.path())?;
         let mut task = Task {
             stopped: false,
             writing: Arc::clone(&writing),
-            connection: store.take_writer()?,
+            checkpoints,
+            connection,
             store: Arc::clone(store),
             cache: Arc::clone(cache),
         };
@@ -168,6 +172,7 @@ impl Drop for Writer {
 }
 
 struct Task {
+    checkpoints: Checkpoints,
     connection: Connection,
     store: Arc<Store>,
     cache: Arc<LoginCache>,
@@ -207,21 +212,33 @@ impl Task {
                     for (reply, outcome) in replies {
                         let _ = reply.send(outcome);
                     }
+                    if !self.stopped
+                        && let Err(fault) = self.checkpoints.after_commit(&self.connection)
+                    {
+                        self.failed(fault);
+                    }
                 }
                 Err(fault) => {
                     // The batch is undone, for everybody in it.
-                    self.stopped = fault.is_final();
-                    let fault = LedgerError::from(fault);
-                    tracing::error!(
-                        error = &fault as &dyn std::error::Error,
-                        "the ledger cannot write"
-                    );
+                    let fault = self.failed(fault);
                     for (reply, _) in replies {
                         let _ = reply.send(Err(fault.clone()));
                     }
                 }
             }
         }
+    }
+
+    /// Says it to the operator, and remembers whether it is for good.
+    fn failed(&mut self, fault: StoreError) -> LedgerError {
+        self.stopped = fault.is_final();
+        self.writing.store(false, Ordering::Relaxed);
+        let fault = LedgerError::from(fault);
+        tracing::error!(
+            error = &fault as &dyn std::error::Error,
+            "the ledger cannot write"
+        );
+        fault
     }
 
     fn batch(
