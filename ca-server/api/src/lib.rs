@@ -23,13 +23,16 @@
 
 pub mod admin;
 pub mod binding;
+pub mod bundle;
 pub mod discovery;
 mod hex;
+pub mod host;
 pub mod issue;
 pub mod key_set;
 pub mod login;
 pub mod problem;
 pub mod proof;
+pub mod revocation;
 pub mod role;
 pub mod sign_in;
 
