@@ -45,6 +45,8 @@ pub mod login;
 
 mod sign_in;
 
+pub mod revocation;
+
 pub mod web;
 
 mod metrics;

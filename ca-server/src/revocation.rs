@@ -1,0 +1,3 @@
+//! Taking access away: what is revoked, until when it matters, and what tells sshd of it.
+
+pub mod krl;
