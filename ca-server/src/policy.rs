@@ -13,6 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use crate::identity::{GroupsSource, IdentityFacts, IssuerConfig, Preset};
 use crate::time::Timestamp;
 
+pub mod admission;
 pub mod decision;
 mod digest;
 pub mod error;
@@ -31,6 +32,7 @@ mod username;
 #[cfg(test)]
 mod attempts;
 
+pub use admission::Admission;
 pub use decision::{Ask, Grant, Refusal};
 pub use error::{Fault, PolicyError, PolicyErrors};
 pub use example::{ExampleGrant, example, example_for_people};

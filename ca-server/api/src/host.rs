@@ -16,6 +16,12 @@ pub const ENROLMENT_NAMESPACE: &str = "jit-ssh-enrolment@v1";
 /// Labels of a host: what policy asks for (`env` = `production`).
 pub type Labels = BTreeMap<String, String>;
 
+/// Whether a text can be the name or the value of a label: `[a-z0-9._-]`, 1 to 63 of them.
+pub fn is_label(text: &str) -> bool {
+    let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+    (1..=63).contains(&text.len()) && text.bytes().all(legal)
+}
+
 /// `POST /v1/admin/invitations`: what a host that comes with the token may become.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -54,6 +54,7 @@ pub(super) struct RoleFile {
     pub(super) extensions: Option<Texts>,
     pub(super) source: Option<Texts>,
     pub(super) issuer_outage_grace: Option<Text>,
+    pub(super) hosts: Option<At<Vec<(Text, Text)>>>,
 }
 
 /// Who: the part that `[[grants]]` and `[[rights]]` share.
@@ -206,7 +207,26 @@ fn role((name, section): &(Text, Section<'_>), faults: &mut Faults<'_>) -> RoleF
         extensions: section.texts("extensions", faults),
         source: section.texts("source", faults),
         issuer_outage_grace: section.text("issuer_outage_grace", faults),
+        hosts: labels(section, faults),
     }
+}
+
+/// `hosts = { NAME = "VALUE" }`
+fn labels(section: &Section<'_>, faults: &mut Faults<'_>) -> Option<At<Vec<(Text, Text)>>> {
+    let (at, _) = section.get("hosts")?;
+    let mut labels = Vec::new();
+    if let Some(table) = section.table("hosts", faults) {
+        for key in table.table.keys() {
+            let name = At {
+                value: key.get_ref().to_string(),
+                at: key.span().start,
+            };
+            if let Some(value) = table.text(&name.value, faults) {
+                labels.push((name, value));
+            }
+        }
+    }
+    Some(At { value: labels, at })
 }
 
 fn grant(section: &Section<'_>, faults: &mut Faults<'_>) -> GrantFile {
@@ -414,9 +434,9 @@ pub(super) const ROLE: Keys = Keys {
         "extensions",
         "source",
         "issuer_outage_grace",
+        "hosts",
     ],
     later: &[
-        "hosts",
         "record",
         "read_only",
         "at_end",

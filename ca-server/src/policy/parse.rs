@@ -87,6 +87,9 @@ impl Parser<'_> {
     fn policy(&mut self, file: &File) -> Policy {
         self.read_roles(file);
         let mode = self.mode(file.principals.as_ref());
+        if mode == Mode::Accounts {
+            self.no_hosts(file);
+        }
         let usernames = self.usernames(file);
         let grants = self.grants(file, &usernames);
         let rights = self.rights(file);
@@ -110,6 +113,20 @@ impl Parser<'_> {
             issuers,
             help,
             tests,
+        }
+    }
+
+    /// A certificate with account names opens these accounts wherever the CA is trusted.
+    fn no_hosts(&mut self, file: &File) {
+        for role in &file.roles {
+            if let Some(hosts) = &role.hosts {
+                let what = format!(
+                    "`hosts` of `roles.{}` confines nothing while `principals` is \"accounts\".",
+                    role.name.value
+                );
+                let suggestion = "Remove it, or write principals = \"roles\".".to_owned();
+                self.faults.add(hosts.at, Fault::BadValue, what, suggestion);
+            }
         }
     }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use jit_ssh_api::host::Labels;
+
 use super::principal::{AccountName, RoleName};
 use super::rule::source::Cidr;
 
@@ -18,6 +20,7 @@ pub struct Role {
     pub(super) extensions: BTreeSet<Extension>,
     pub(super) source: Vec<Cidr>,
     pub(super) outage_grace: Option<Duration>,
+    pub(super) hosts: Labels,
 }
 
 /// An account that a role opens.
@@ -77,6 +80,19 @@ impl Role {
     /// How long logins go on while the issuer cannot be reached; none: not at all.
     pub fn outage_grace(&self) -> Option<Duration> {
         self.outage_grace
+    }
+
+    /// Labels that a host must have for the role to open something there; none: every host.
+    pub fn hosts(&self) -> &Labels {
+        &self.hosts
+    }
+
+    /// Whether it opens something on a host with these labels: each one that it asks for must be
+    /// there, with that value.
+    pub fn is_for_host(&self, labels: &Labels) -> bool {
+        self.hosts
+            .iter()
+            .all(|(name, value)| labels.get(name) == Some(value))
     }
 
     pub(super) fn has_own_account(&self) -> bool {

@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use jit_ssh_api::host::{Labels, is_label};
+
 use super::Parser;
 use crate::policy::error::Fault;
 use crate::policy::file::{File, RoleFile, Text, Texts};
@@ -89,7 +91,34 @@ impl Parser<'_> {
                 .issuer_outage_grace
                 .as_ref()
                 .map(|written| self.duration("issuer_outage_grace", written)),
+            hosts: self.hosts(file, &section),
         }
+    }
+
+    pub(super) fn hosts(&mut self, file: &RoleFile, section: &str) -> Labels {
+        let mut labels = Labels::new();
+        let Some(written) = &file.hosts else {
+            return labels;
+        };
+        let example = "Leave it out where the role is for every host, or write \
+                       hosts = { env = \"production\" }.";
+        if written.value.is_empty() {
+            let what = format!("`hosts` of {section} asks for no label.");
+            self.faults
+                .add(written.at, Fault::Empty, what, example.to_owned());
+        }
+        for (name, value) in &written.value {
+            for text in [name, value] {
+                if !is_label(&text.value) {
+                    let what = format!("{:?} cannot stand in a label of a host.", text.value);
+                    let suggestion = "Use lower-case letters, digits, dots, hyphens and underscores; at most 63.";
+                    self.faults
+                        .add(text.at, Fault::BadValue, what, suggestion.to_owned());
+                }
+            }
+            labels.insert(name.value.clone(), value.value.clone());
+        }
+        labels
     }
 
     pub(super) fn accounts(
