@@ -35,7 +35,7 @@ pub(crate) mod replay;
 pub(crate) mod routes;
 pub(crate) mod strict;
 
-use access::{Found, Route, Who};
+use access::{Found, Patience, Route, Who};
 use address::Peer;
 use problem::Failure;
 use proof::ProvenKey;
@@ -184,8 +184,12 @@ where
         body,
         snapshot: Arc::clone(&snapshot),
     };
-    let patience = snapshot.config.limits.answer_time;
-    match tokio::time::timeout(patience, routes::call(route, call)).await {
+    let answering = routes::call(route, call);
+    let limit = match route.patience() {
+        Patience::Answer => snapshot.config.limits.answer_time,
+        Patience::Long => return answering.await,
+    };
+    match tokio::time::timeout(limit, answering).await {
         Ok(answered) => answered,
         Err(_) => Err(Failure::unavailable(
             "The CA took too long.",

@@ -29,7 +29,7 @@ use crate::secret::Secret;
 use crate::sign_in::SignIns;
 use crate::signer::key_set::{self, KeySetError, Loaded};
 use crate::signer::{Keyring, SignerError};
-use crate::store::{StoreError, StoreOptions};
+use crate::store::{StoreError, StoreOptions, backup};
 use crate::time::Clock;
 
 pub(crate) mod connections;
@@ -129,6 +129,7 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
         listen,
     } = options;
     let lock = DataLock::acquire(&data)?;
+    backup::remove_left(&data);
     let mut watched = Watched::new(&data);
     let mut snapshot = reload::read(&data, None)?;
     let keyring = Keyring::open(&data.join(KEYS), passphrase.as_ref())?;

@@ -781,6 +781,37 @@ async fn one_person_cannot_keep_the_signer_busy() {
 }
 
 #[tokio::test]
+async fn a_backup_may_take_longer_than_an_answer_and_nothing_else_may() {
+    let ca = ca().await;
+    let sec = Person::new("sec", &["Security"]);
+    ca.sign_in(&sec).await;
+    let limits = "[limits]\nanswer_time = \"1s\"\n";
+    put(ca.folder.path(), "ca.toml", &format!("{CONFIG}\n{limits}"));
+    ca.running.reload().await.unwrap();
+    let store = ca.state().ledger.store();
+    let (backing_up, reading) = (
+        store.backing_up.acquire().await.unwrap(),
+        store.reading.acquire_many(4).await.unwrap(),
+    );
+    let path = ca.folder.path().join("backup");
+    let body = serde_json::json!({ "path": path }).to_string();
+    let asked = request("POST", "/v1/admin/backup", &body)
+        .body(Body::from(body))
+        .unwrap();
+    let mut backup = Box::pin(ca.send(Peer::Socket { uid: 0 }, asked));
+    // Both wait for a turn; the one whose time is up tells us when the other's would be.
+    let policy = ca.ask(&sec, "GET", "/v1/admin/audit", "");
+    tokio::select! {
+        biased;
+        got = &mut backup => panic!("{got:?}"),
+        got = policy => assert_eq!(got.refusal(), "unavailable"),
+    }
+    drop((backing_up, reading));
+    assert_eq!(backup.await.status(), 200);
+    assert!(path.exists());
+}
+
+#[tokio::test]
 async fn metrics_are_not_for_everybody() {
     let ca = ca().await;
     let ask = |address: &str| {
