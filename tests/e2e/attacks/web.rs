@@ -1,7 +1,7 @@
 //! A84–A87: the HTTP API against callers who do not keep to it.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use jit_ssh_tests::http;
@@ -352,6 +352,71 @@ fn a87_one_address_cannot_take_all_connections() {
         stream.read_to_string(&mut answer).ok()?;
         answer.starts_with("HTTP/1.1 200").then_some(())
     });
+}
+
+/// A connection from that address of this machine.
+fn connect_from(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketAddrV4, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddrV4::new(from, 0)).unwrap();
+    connect(&socket, &to).unwrap();
+    let stream = TcpStream::from(socket);
+    stream
+        .set_read_timeout(Some(Duration::from_secs(15)))
+        .unwrap();
+    stream
+}
+
+/// Asks on a connection that stays open, and reads the answer.
+fn ask_on(stream: &mut TcpStream) -> Result<(), std::io::Error> {
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    let (mut answer, mut byte) = (Vec::new(), [0]);
+    while !answer.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        answer.push(byte[0]);
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let length = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "))
+        .unwrap();
+    stream.read_exact(&mut vec![0; length.parse().unwrap()])
+}
+
+#[test]
+fn a87_connections_that_spoke_and_idle_give_way() {
+    let lab = Lab::builder()
+        .sections(
+            "[limits]\nconnections = 32\nconnections_per_peer = 2\nhead_time = \"600s\"\n\
+             body_time = \"600s\"\nrequests_per_peer = 0",
+        )
+        .start();
+    let to = lab.ca.address;
+    let newcomer = Ipv4Addr::new(127, 0, 9, 9);
+    // Once all of them ask again in time, and once all of them have a body under way.
+    let body = "POST /v1/certificates HTTP/1.1\r\nHost: x\r\n\
+                Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{";
+    for (network, more) in [(1, ""), (2, body)] {
+        let mut held = Vec::new();
+        for address in 1..=16 {
+            for _ in 0..2 {
+                let mut stream = connect_from(Ipv4Addr::new(127, 0, network, address), to);
+                ask_on(&mut stream).unwrap();
+                stream.write_all(more.as_bytes()).unwrap();
+                held.push(stream);
+            }
+        }
+        assert_eq!(held.len(), 32);
+        let mut stream = connect_from(newcomer, to);
+        ask_on(&mut stream).unwrap();
+        // The one that rested longest made room; those that asked last are there.
+        assert!(ask_on(&mut held[0]).is_err());
+        if more.is_empty() {
+            ask_on(held.last_mut().unwrap()).unwrap();
+        }
+    }
+    lab.login("alice");
 }
 
 #[test]
