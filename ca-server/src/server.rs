@@ -108,6 +108,17 @@ pub enum StartError {
     System(std::io::Error),
 }
 
+/// Why the CA serves no more; the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// It never did.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It was asked to stop and did, but what was only counted is in no record.
+    #[error(transparent)]
+    Stop(LedgerError),
+}
+
 /// A CA that serves. Dropping it stops it at once; [`Running::stop`] lets requests finish.
 pub struct Running {
     /// Where it listens.
@@ -256,7 +267,7 @@ impl Running {
     }
 
     /// Takes no more connections, lets requests finish (within `limits.stop_time`), and writes what
-    /// was only counted.
+    /// was only counted, unless the disk's reserve is kept for more than that.
     pub async fn stop(self) -> Result<(), LedgerError> {
         let patience = self.state.snapshot.load().config.limits.stop_time;
         self.stop.send_replace(true);
@@ -267,7 +278,14 @@ impl Running {
         {
             tracing::warn!("stopped with requests under way");
         }
-        self.state.ledger.flush(self.state.now()).await?;
+        match self.state.ledger.flush(self.state.now()).await {
+            Err(LedgerError::DiskFull) => {
+                tracing::warn!(
+                    "the disk is below its reserve: what was only counted is not recorded"
+                );
+            }
+            flushed => flushed?,
+        }
         // A task lets go of its receiver a moment before it lets go of the rest: the ledger is
         // closed when the last one has.
         let last = async {
@@ -326,16 +344,22 @@ async fn tick(state: Arc<State>, mut stop: connections::Stop) {
             () = tokio::time::sleep(TICK) => {}
             _ = stop.changed() => return,
         }
-        if let Err(error) = state.ledger.tick(state.now()).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "the ledger does not write");
+        match state.ledger.tick(state.now()).await {
+            // Below the reserve summaries wait, as they are meant to; readiness and metrics tell of it.
+            Ok(()) | Err(LedgerError::DiskFull) => {}
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "the ledger does not write");
+            }
         }
     }
 }
 
 /// Serves until SIGTERM or SIGINT; SIGHUP reloads. Installs the log and a runtime of its own.
-pub fn run(options: ServeOptions) -> Result<(), StartError> {
-    let config = config::Config::load(&options.data).map_err(ReloadError::from)?;
+pub fn run(options: ServeOptions) -> Result<(), ServeError> {
+    let config = config::Config::load(&options.data)
+        .map_err(ReloadError::from)
+        .map_err(StartError::from)?;
     install_log(config.log);
     no_core_dumps();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -347,7 +371,7 @@ pub fn run(options: ServeOptions) -> Result<(), StartError> {
     runtime.block_on(serve(options))
 }
 
-async fn serve(options: ServeOptions) -> Result<(), StartError> {
+async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::System)?;
@@ -368,7 +392,7 @@ async fn serve(options: ServeOptions) -> Result<(), StartError> {
     }
     systemd::notify("STOPPING=1");
     tracing::info!("stopping");
-    Ok(running.stop().await?)
+    running.stop().await.map_err(ServeError::Stop)
 }
 
 /// To standard error; a second call changes nothing.
