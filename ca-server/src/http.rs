@@ -81,18 +81,20 @@ where
 {
     let started = Instant::now();
     let request_id = state.request_ids.next();
-    let found = access::find(request.method(), request.uri().path());
-    let (route, id) = match found {
-        Found::Route(route, id) => (Some(route), id.map(str::to_owned)),
-        _ => (None, None),
+    let snapshot = state.snapshot.load_full();
+    let from = client(peer, request.headers(), &snapshot);
+    // For the log; where a proxy of ours does not say who asks, it is the one who does.
+    let shown = *from.as_ref().unwrap_or(&peer);
+    let (route, id, other_methods) = match access::find(request.method(), request.uri().path()) {
+        Found::Route(route, id) => (Some(route), id.map(str::to_owned), None),
+        Found::OtherMethods(methods) => (None, None, Some(methods)),
+        Found::Nothing => (None, None, None),
     };
-    let other_methods = if let Found::OtherMethods(methods) = found {
-        Some(methods)
-    } else {
-        None
-    };
-    let answered = match (route, other_methods) {
-        (Some(route), _) => admit(state, peer, route, id, &request_id, request).await,
+    let answered = match (route, &other_methods) {
+        (Some(route), _) => match from {
+            Ok(from) => admit(state, snapshot, from, route, id, &request_id, request).await,
+            Err(refused) => Err(refused),
+        },
         (None, Some(_)) => Err(Failure::new(
             Kind::MethodNotAllowed,
             "This route has other methods.",
@@ -111,27 +113,39 @@ where
                 route = route.map_or("", Route::path),
                 status = answer.status().as_u16(),
                 micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-                peer = %Shown(peer),
+                peer = %Shown(shown),
                 "answered"
             );
             answer
         }
         Err(failure) => {
-            refused(state, route, peer, &failure, &request_id, started);
+            refused(state, route, shown, &failure, &request_id, started);
             failure.answer(&request_id)
         }
     };
     state
         .metrics
         .answered(route, answer.status().as_u16(), started.elapsed());
-    finish(&mut answer, &request_id, other_methods);
+    finish(&mut answer, &request_id, other_methods.as_deref());
     answer
+}
+
+/// Who asks: the peer, or whom a proxy of ours names.
+fn client(peer: Peer, headers: &HeaderMap, snapshot: &Snapshot) -> Result<Peer, Failure> {
+    let Peer::Tcp(address) = peer else {
+        return Ok(peer);
+    };
+    let proxies = &snapshot.config.listen.trusted_proxies;
+    address::client(address, headers, proxies)
+        .map(Peer::Tcp)
+        .map_err(bad_forwarded)
 }
 
 /// From a found route to its handler.
 async fn admit<B>(
     state: &Arc<State>,
-    peer: Peer,
+    snapshot: Arc<Snapshot>,
+    from: Peer,
     route: Route,
     id: Option<String>,
     request_id: &str,
@@ -141,23 +155,15 @@ where
     B: hyper::body::Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let snapshot = state.snapshot.load_full();
     let now = state.now();
     let (head, body) = request.into_parts();
-    let from = match peer {
-        Peer::Tcp(address) => {
-            let proxies = &snapshot.config.listen.trusted_proxies;
-            let address =
-                address::client(address, &head.headers, proxies).map_err(bad_forwarded)?;
-            let limit = snapshot.config.limits.requests_per_peer;
-            state
-                .peers
-                .count(address::limited_as(address), limit, now)
-                .map_err(too_many)?;
-            Peer::Tcp(address)
-        }
-        socket @ Peer::Socket { .. } => socket,
-    };
+    if let Peer::Tcp(address) = from {
+        let limit = snapshot.config.limits.requests_per_peer;
+        state
+            .peers
+            .count(address::limited_as(address), limit, now)
+            .map_err(too_many)?;
+    }
     let body = read(&head.method, &head.headers, body, &snapshot).await?;
     let asked = Asked {
         state,
@@ -504,13 +510,13 @@ fn refused(
 }
 
 /// What every answer carries.
-fn finish(answer: &mut Answer, request_id: &str, allow: Option<&'static str>) {
+fn finish(answer: &mut Answer, request_id: &str, allow: Option<&str>) {
     let headers = answer.headers_mut();
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert("x-request-id", id);
     }
-    if let Some(allow) = allow {
-        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+    if let Some(Ok(allow)) = allow.map(HeaderValue::from_str) {
+        headers.insert(header::ALLOW, allow);
     }
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,

@@ -120,6 +120,17 @@ fn a84_a_proxy_that_is_trusted_names_the_client() {
     ask("10.1.1.1, 192.0.2.7").refused(jit_ssh_api::problem::Kind::Refused);
     let junk = ask("10.1.1.1, junk");
     assert!([400, 403].contains(&junk.status), "{junk:?}");
+    // The log names whom the proxy names; where that is nothing, the proxy.
+    let log = lab.ca.log();
+    for peer in ["10.1.1.1", "192.0.2.7", "127.0.0.1"] {
+        let line = |line: &str| {
+            line.contains("/v1/certificates") && line.contains(&format!("peer={peer} "))
+        };
+        assert!(
+            log.lines().any(|it| line(&format!("{it} "))),
+            "{peer} is not in {log}"
+        );
+    }
 }
 
 #[test]
