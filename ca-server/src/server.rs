@@ -345,8 +345,9 @@ async fn tick(state: Arc<State>, mut stop: connections::Stop) {
             _ = stop.changed() => return,
         }
         match state.ledger.tick(state.now()).await {
+            Ok(()) => {}
             // Below the reserve summaries wait, as they are meant to; readiness and metrics tell of it.
-            Ok(()) | Err(LedgerError::DiskFull) => {}
+            Err(LedgerError::DiskFull) if state.ledger.is_writing() => {}
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "the ledger does not write");
