@@ -247,6 +247,21 @@ fn a_backup_that_is_interrupted_leaves_nothing() {
 }
 
 #[test]
+fn a_backup_says_that_its_tls_key_is_not_encrypted() {
+    for with_tls in [false, true] {
+        let mut builder = Lab::builder();
+        if with_tls {
+            builder = builder.tls();
+        }
+        let lab = builder.start();
+        let file = lab.dir.join("backup");
+        let said = lab.ca.admin(&["backup", file.to_str().unwrap()]).ok();
+        assert_eq!(said.stdout.contains("The TLS key"), with_tls, "{said}");
+        assert!(said.stdout.contains("The CA's keys in it are encrypted"));
+    }
+}
+
+#[test]
 fn a_backup_that_fails_leaves_nothing() {
     let lab = Lab::start();
     let unwritable = lab.dir.join("not-there/backup");

@@ -18,14 +18,15 @@ use sha2::{Digest as _, Sha256};
 use super::access::Access;
 use super::init::folder;
 use super::interrupted::Interrupted;
-use crate::config::Config;
+use crate::config::{Config, Tls};
 use crate::data;
 
 /// `backup`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The file holds the ledger, the keys (encrypted with their passphrase), configuration and policy.
-Keep the passphrase elsewhere. Only over the local socket, as root or the owner of the data.
+The file holds the ledger, configuration, policy and the CA's keys, encrypted with their passphrase:
+keep that elsewhere. The key of the TLS certificate is in it as it is: keep the file as you keep
+that key. Only over the local socket, as root or the owner of the data.
 
 Example:
   jit-ssh-ca backup /var/backups/jit-ssh-ca-$(date +%F)")]
@@ -82,10 +83,17 @@ impl Backup {
             path: file.display().to_string(),
             ..answer
         };
+        let tls = match Config::load(data).map(|config| config.listen.tls) {
+            Ok(Tls::Files { key, .. }) => format!(
+                " The TLS key ({}) is not: keep the\nfile where nobody else reads it.",
+                key.display()
+            ),
+            _ => String::new(),
+        };
         terminal.answer(&answer, |answer| {
             format!(
                 "{}: {} records, {} bytes, SHA-256 {}.\n\
-                 The keys in it are encrypted: keep their passphrase elsewhere.",
+                 The CA's keys in it are encrypted: keep their passphrase elsewhere.{tls}",
                 answer.path, answer.records, answer.bytes, answer.sha256
             )
         })

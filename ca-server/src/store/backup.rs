@@ -160,6 +160,8 @@ pub fn restore(
     if data.symlink_metadata().is_ok() {
         return Err(StoreError::Exists(data.to_owned()));
     }
+    // SQLite's own words for a file that is not there help nobody.
+    drop(File::open(path).map_err(at(path))?);
     let source = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     migrate::check(&source, path, migrate::STEPS)?;
     whole(&source)?;
