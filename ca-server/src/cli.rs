@@ -17,6 +17,7 @@ mod backup;
 mod doctor;
 mod generate;
 mod init;
+mod interrupted;
 mod key;
 mod login;
 mod passphrase;

@@ -29,7 +29,7 @@ use crate::secret::Secret;
 use crate::sign_in::SignIns;
 use crate::signer::key_set::{self, KeySetError, Loaded};
 use crate::signer::{Keyring, SignerError};
-use crate::store::{StoreError, StoreOptions};
+use crate::store::{StoreError, StoreOptions, backup};
 use crate::time::Clock;
 
 pub(crate) mod connections;
@@ -108,6 +108,17 @@ pub enum StartError {
     System(std::io::Error),
 }
 
+/// Why the CA serves no more; the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// It never did.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It was asked to stop and did, but what was only counted is in no record.
+    #[error(transparent)]
+    Stop(LedgerError),
+}
+
 /// A CA that serves. Dropping it stops it at once; [`Running::stop`] lets requests finish.
 pub struct Running {
     /// Where it listens.
@@ -129,6 +140,7 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
         listen,
     } = options;
     let lock = DataLock::acquire(&data)?;
+    backup::remove_left(&data);
     let mut watched = Watched::new(&data);
     let mut snapshot = reload::read(&data, None)?;
     let keyring = Keyring::open(&data.join(KEYS), passphrase.as_ref())?;
@@ -255,7 +267,7 @@ impl Running {
     }
 
     /// Takes no more connections, lets requests finish (within `limits.stop_time`), and writes what
-    /// was only counted.
+    /// was only counted, unless the disk's reserve is kept for more than that.
     pub async fn stop(self) -> Result<(), LedgerError> {
         let patience = self.state.snapshot.load().config.limits.stop_time;
         self.stop.send_replace(true);
@@ -266,7 +278,14 @@ impl Running {
         {
             tracing::warn!("stopped with requests under way");
         }
-        self.state.ledger.flush(self.state.now()).await?;
+        match self.state.ledger.flush(self.state.now()).await {
+            Err(LedgerError::DiskFull) => {
+                tracing::warn!(
+                    "the disk is below its reserve: what was only counted is not recorded"
+                );
+            }
+            flushed => flushed?,
+        }
         // A task lets go of its receiver a moment before it lets go of the rest: the ledger is
         // closed when the last one has.
         let last = async {
@@ -325,16 +344,23 @@ async fn tick(state: Arc<State>, mut stop: connections::Stop) {
             () = tokio::time::sleep(TICK) => {}
             _ = stop.changed() => return,
         }
-        if let Err(error) = state.ledger.tick(state.now()).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "the ledger does not write");
+        match state.ledger.tick(state.now()).await {
+            Ok(()) => {}
+            // Below the reserve summaries wait, as they are meant to; readiness and metrics tell of it.
+            Err(LedgerError::DiskFull) if state.ledger.is_writing() => {}
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "the ledger does not write");
+            }
         }
     }
 }
 
 /// Serves until SIGTERM or SIGINT; SIGHUP reloads. Installs the log and a runtime of its own.
-pub fn run(options: ServeOptions) -> Result<(), StartError> {
-    let config = config::Config::load(&options.data).map_err(ReloadError::from)?;
+pub fn run(options: ServeOptions) -> Result<(), ServeError> {
+    let config = config::Config::load(&options.data)
+        .map_err(ReloadError::from)
+        .map_err(StartError::from)?;
     install_log(config.log);
     no_core_dumps();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -346,7 +372,7 @@ pub fn run(options: ServeOptions) -> Result<(), StartError> {
     runtime.block_on(serve(options))
 }
 
-async fn serve(options: ServeOptions) -> Result<(), StartError> {
+async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::System)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::System)?;
@@ -367,7 +393,7 @@ async fn serve(options: ServeOptions) -> Result<(), StartError> {
     }
     systemd::notify("STOPPING=1");
     tracing::info!("stopping");
-    Ok(running.stop().await?)
+    running.stop().await.map_err(ServeError::Stop)
 }
 
 /// To standard error; a second call changes nothing.

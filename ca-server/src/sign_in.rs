@@ -3,7 +3,9 @@
 //! again.
 //!
 //! Anybody may announce, so nobody may take the place of the others: one key and one address hold a
-//! few, and when all is full, whoever holds the most makes room (A87). Nobody is ever turned away.
+//! few, and when all is full, whoever holds the most makes room (A87). A newcomer is turned away only
+//! where their address holds all that it may, one by each key: those who were there first are not
+//! forgotten for keys that anybody can make.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -24,10 +26,19 @@ pub(crate) struct Announced {
     pub(crate) expires: Timestamp,
 }
 
-/// A `state` belongs to the first key that announced it.
-#[derive(Debug, thiserror::Error)]
-#[error("this state was announced by another key")]
-pub(crate) struct OtherKey;
+/// Why an announcement is not taken; the caller's to mend.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AnnounceError {
+    /// A `state` belongs to the first key that announced it.
+    #[error("this state was announced by another key")]
+    OtherKey,
+    /// Too many go on from that address, each by a key of its own.
+    #[error("too many sign-ins go on from this address")]
+    Full {
+        /// Until the first of them ends.
+        seconds: u64,
+    },
+}
 
 /// All announcements, by `state`.
 #[derive(Debug, Default)]
@@ -42,16 +53,16 @@ impl SignIns {
         state: String,
         new: Announced,
         now: Timestamp,
-    ) -> Result<(), OtherKey> {
+    ) -> Result<(), AnnounceError> {
         let mut announced = self
             .announced
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         announced.retain(|_, known| known.expires > now);
         match announced.get(&state) {
-            Some(known) if known.key != new.key => return Err(OtherKey),
+            Some(known) if known.key != new.key => return Err(AnnounceError::OtherKey),
             Some(_) => {}
-            None => make_room(&mut announced, &new),
+            None => make_room(&mut announced, &new, now)?,
         }
         announced.insert(state, new);
         Ok(())
@@ -76,24 +87,37 @@ impl Announced {
     }
 }
 
-/// Forgets the oldest of the key, of its address's largest key, or of the largest address.
-fn make_room(announced: &mut HashMap<String, Announced>, new: &Announced) {
+/// Forgets the oldest of the key, of its address's largest key, or of the largest address. An
+/// error: none of its address holds more than one.
+fn make_room(
+    announced: &mut HashMap<String, Announced>,
+    new: &Announced,
+    now: Timestamp,
+) -> Result<(), AnnounceError> {
     let (key, peer) = (new.key.clone(), new.peer());
     let of_key = |known: &Announced| known.key == key;
     let of_peer = |known: &Announced| known.peer() == peer;
     if announced.values().filter(|known| of_key(known)).count() >= MOST_OF_KEY {
         forget_oldest(announced, of_key);
     } else if announced.values().filter(|known| of_peer(known)).count() >= MOST_OF_ADDRESS {
-        let largest = largest(announced.values().filter(|known| of_peer(known)), |known| {
-            known.key.clone()
-        });
-        forget_oldest(announced, |known| {
-            of_peer(known) && Some(&known.key) == largest.as_ref()
-        });
+        let here = || announced.values().filter(|known| of_peer(known));
+        let largest = largest(here(), |known| known.key.clone());
+        let holds = |key: &str| here().filter(|known| known.key == key).count();
+        let gives_way = match largest {
+            Some(largest) if holds(&largest) > 1 => largest,
+            _ if holds(&key) > 0 => key,
+            _ => {
+                let first = here().map(|known| known.expires).min().unwrap_or(now);
+                let seconds = first.since(now).as_secs().max(1);
+                return Err(AnnounceError::Full { seconds });
+            }
+        };
+        forget_oldest(announced, |known| of_peer(known) && known.key == gives_way);
     } else if announced.len() >= MOST {
         let largest = largest(announced.values(), Announced::peer);
         forget_oldest(announced, |known| Some(known.peer()) == largest);
     }
+    Ok(())
 }
 
 /// Who holds the most; of several, whose oldest is the oldest.
@@ -134,7 +158,7 @@ mod tests {
     use std::net::IpAddr;
     use std::time::Duration;
 
-    use super::{Announced, LIFE, SignIns};
+    use super::{AnnounceError, Announced, LIFE, SignIns};
     use crate::time::Timestamp;
 
     const NOW: Timestamp = Timestamp::from_seconds(1000);
@@ -164,22 +188,21 @@ mod tests {
         assert!(sign_ins.get("s", later).is_none(), "it ends");
     }
 
-    /// Announces `count` from each address with as many keys as it likes, after alice.
+    /// Announces `count` from each address with as many keys as it likes, after alice; what is
+    /// refused of it is refused.
     fn flood(addresses: &[String], count: usize, keys: usize) -> SignIns {
         let sign_ins = SignIns::default();
         let announce = |state: String, key: &str, address: &str, now| {
-            sign_ins
-                .announce(state, by(key, address, now), now)
-                .unwrap();
+            sign_ins.announce(state, by(key, address, now), now)
         };
-        announce("alice".into(), "alice", "192.0.2.1", NOW);
+        announce("alice".into(), "alice", "192.0.2.1", NOW).unwrap();
         for address in addresses {
             for at in 0..count {
                 let key = format!("{address}-{}", at % keys);
-                announce(format!("{address}-{at}"), &key, address, after(1));
+                let _ = announce(format!("{address}-{at}"), &key, address, after(1));
             }
         }
-        announce("bob".into(), "bob", "192.0.2.2", after(2));
+        announce("bob".into(), "bob", "192.0.2.2", after(2)).unwrap();
         sign_ins
     }
 
@@ -226,5 +249,21 @@ mod tests {
     fn who_shares_an_address_with_a_flood_of_one_key_keeps_a_place() {
         let sign_ins = flood(&["192.0.2.1".to_owned()], 2000, 15);
         assert!(sign_ins.get("alice", after(3)).is_some());
+    }
+
+    #[test]
+    fn who_shares_an_address_with_a_flood_of_fresh_keys_is_not_forgotten() {
+        let sign_ins = flood(&["192.0.2.1".to_owned()], 2000, usize::MAX);
+        assert!(sign_ins.get("alice", after(3)).is_some());
+        let announce = |state: &str, key: &str, now| {
+            sign_ins.announce(state.into(), by(key, "192.0.2.1", now), now)
+        };
+        // A newcomer from there waits until the first of them ends; alice may begin again.
+        let refused = announce("carol", "carol", after(4));
+        assert_eq!(refused, Err(AnnounceError::Full { seconds: 596 }));
+        announce("again", "alice", after(5)).unwrap();
+        assert!(sign_ins.get("alice", after(6)).is_none());
+        assert!(sign_ins.get("again", after(6)).is_some());
+        announce("carol", "carol", after(602)).unwrap();
     }
 }

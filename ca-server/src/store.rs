@@ -7,7 +7,8 @@
 //!   anybody hears of it.
 //! - **One writer.** One connection writes, on a thread of its own (`ledger/writer.rs`), under an
 //!   exclusive lock on `NAME.lock`; a second [`Store::open`] of the same file is refused.
-//! - **Readers** have connections of their own that cannot write, off the async threads.
+//! - **Readers** have connections of their own that cannot write, off the async threads. Each holds
+//!   its turn until it is over, and ends early once nobody waits for it. A backup takes no such turn.
 //! - **The head row** (`head.size`) gives each batch its place; it is read and written in the same
 //!   transaction as the records, so that a shared store (PostgreSQL, later) can do the same.
 //! - **Private**: files are 0600 whatever the umask (A89); every statement is prepared.
@@ -15,6 +16,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
@@ -134,6 +136,9 @@ pub enum StoreError {
     /// SQLite refuses.
     #[error("the database refuses")]
     Database(#[from] rusqlite::Error),
+    /// Whoever waited for it is gone.
+    #[error("nobody waits for it any more")]
+    Abandoned,
     /// A thread of ours is gone.
     #[error("the store is closed")]
     Closed,
@@ -183,7 +188,8 @@ pub struct Store {
     epoch_before: Option<u64>,
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
-    reading: Semaphore,
+    pub(crate) reading: Arc<Semaphore>,
+    pub(crate) backing_up: Arc<Semaphore>,
     /// What a test pretends to be free.
     #[cfg(test)]
     pretended: Mutex<Option<u64>>,
@@ -213,7 +219,8 @@ impl Store {
             epoch_before,
             writer: Mutex::new(Some(connection)),
             readers: Mutex::new(Vec::new()),
-            reading: Semaphore::new(READERS),
+            reading: Arc::new(Semaphore::new(READERS)),
+            backing_up: Arc::new(Semaphore::new(1)),
             #[cfg(test)]
             pretended: Mutex::default(),
             _lock: lock,
@@ -283,17 +290,16 @@ impl Store {
         self: &Arc<Self>,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let Ok(_turn) = self.reading.acquire().await else {
-            return Err(StoreError::Closed);
-        };
         let store = Arc::clone(self);
-        tokio::task::spawn_blocking(move || store.read_now(read))
-            .await
-            .map_err(|_| StoreError::Closed)?
+        in_turn(&self.reading, move |abandoned| {
+            store.read_now(abandoned, read)
+        })
+        .await
     }
 
     fn read_now<T>(
         &self,
+        abandoned: &Abandoned,
         read: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let idle = guard(&self.readers).pop();
@@ -301,11 +307,68 @@ impl Store {
             Some(connection) => connection,
             None => open_reader(&self.options.path)?,
         };
+        abandoned.interrupts(&mut connection)?;
         let snapshot = connection.transaction()?;
         let answer = read(&snapshot);
         drop(snapshot);
-        guard(&self.readers).push(connection);
+        if connection.is_autocommit() {
+            guard(&self.readers).push(connection);
+        }
         answer
+    }
+}
+
+/// Works off the async threads when it is its turn. The turn belongs to the work and not to whoever
+/// waits for it: one who is gone has not ended what goes on, only asked it to end.
+async fn in_turn<T: Send + 'static>(
+    turns: &Arc<Semaphore>,
+    work: impl FnOnce(&Abandoned) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let Ok(turn) = Arc::clone(turns).acquire_owned().await else {
+        return Err(StoreError::Closed);
+    };
+    let abandoned = Abandoned::default();
+    let _waiting = Waiting(abandoned.clone());
+    tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        abandoned.check()?;
+        work(&abandoned)
+    })
+    .await
+    .map_err(|_| StoreError::Closed)?
+}
+
+/// Tells a thread of ours whether whoever waited for its work is gone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Abandoned(Arc<AtomicBool>);
+
+/// Somebody waits, until this is dropped.
+struct Waiting(Abandoned);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Abandoned {
+    fn is_true(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// An error once nobody waits.
+    fn check(&self) -> Result<(), StoreError> {
+        if self.is_true() {
+            return Err(StoreError::Abandoned);
+        }
+        Ok(())
+    }
+
+    /// Statements of this connection end once nobody waits, whatever they are at.
+    fn interrupts(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        let abandoned = self.clone();
+        connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || abandoned.is_true()))?;
+        Ok(())
     }
 }
 
@@ -417,6 +480,8 @@ pub(crate) fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
 }
 
 const READERS: usize = 4;
+/// Of SQLite's machine: some tens of microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 1000;
 const WRITER_CACHE_KIB: i64 = 6 * 1024;
 const READER_CACHE_KIB: i64 = 512;
 const WAL_KEPT_BYTES: i64 = 24 << 20;
@@ -426,6 +491,68 @@ mod tests {
     use rusqlite::ffi;
 
     use super::*;
+
+    fn store() -> (tempfile::TempDir, Arc<Store>) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(StoreOptions::new(folder.path().join("ledger.db"))).unwrap();
+        (folder, Arc::new(store))
+    }
+
+    /// Polls it once.
+    async fn at_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            output = future => Some(output),
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_that_was_given_up_keeps_its_turn_until_it_is_over() {
+        let (_folder, store) = store();
+        let mut ends = Vec::new();
+        for _ in 0..READERS {
+            let (began, begun) = tokio::sync::oneshot::channel();
+            let (end, ended) = std::sync::mpsc::channel::<()>();
+            let reading = store.read(move |_| {
+                began.send(()).unwrap();
+                let _ = ended.recv();
+                Ok(())
+            });
+            tokio::select! {
+                _ = reading => panic!("it waits"),
+                begun = begun => begun.unwrap(),
+            }
+            ends.push(end);
+        }
+        let mut next = Box::pin(store.read(|_| Ok(())));
+        assert!(at_once(&mut next).await.is_none());
+        assert_eq!(store.reading.available_permits(), 0, "all still read");
+        ends.pop();
+        next.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_read_that_was_given_up_does_not_go_on() {
+        let (_folder, store) = store();
+        for _ in 0..READERS {
+            let (began, begun) = tokio::sync::oneshot::channel();
+            let reading = store.read(move |connection| {
+                began.send(()).unwrap();
+                let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+                     SELECT max(i) FROM n";
+                Ok(connection.query_row(endless, [], |row| row.get::<_, i64>(0))?)
+            });
+            tokio::select! {
+                _ = reading => panic!("it has no end"),
+                begun = begun => begun.unwrap(),
+            }
+        }
+        // The connections are as good as before.
+        for _ in 0..=READERS {
+            store.read(ledger::head).await.unwrap();
+        }
+    }
 
     fn failure(code: i32) -> StoreError {
         rusqlite::Error::SqliteFailure(ffi::Error::new(code), None).into()

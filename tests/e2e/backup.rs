@@ -10,6 +10,7 @@ use jit_ssh_tests::lab::Lab;
 use jit_ssh_tests::process::{Child, Output, Run, program};
 use jit_ssh_tests::wire::Wire;
 use jit_ssh_tests::{ca, clock, port};
+use rustix::process::Signal;
 
 fn client() -> Options {
     Options {
@@ -206,6 +207,107 @@ fn a_backup_overwrites_nothing_and_is_private() {
     let other = lab.dir.join("other");
     lab.ca.admin(&["backup", other.to_str().unwrap()]).ok();
     assert_eq!(fs::metadata(&other).unwrap().mode() & 0o077, 0);
+}
+
+/// What backups made in the data folder and is still there.
+fn left(data: &Path) -> Vec<String> {
+    let entries = fs::read_dir(data).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("backup-")).collect()
+}
+
+#[test]
+fn a_backup_that_is_interrupted_leaves_nothing() {
+    let lab = Lab::start();
+    // Makes the copy take a while.
+    let large = fs::File::create(lab.ca.data.join("large")).unwrap();
+    large.set_len(64 << 20).unwrap();
+    for ended_by in [Signal::INT, Signal::TERM, Signal::KILL] {
+        let file = lab.dir.join("backup");
+        let mut command = lab
+            .ca
+            .command(&["backup", file.to_str().unwrap()])
+            .start("backup", &lab.dir);
+        clock::until("the CA to make its copy", || {
+            (!left(&lab.ca.data).is_empty()).then_some(())
+        });
+        command.signal(ended_by);
+        assert_ne!(command.wait(), 0, "{}", command.log());
+        clock::until("the CA to give it up", || {
+            left(&lab.ca.data).is_empty().then_some(())
+        });
+        assert!(!file.exists());
+        if ended_by != Signal::KILL {
+            assert!(command.log().contains("interrupted"), "{}", command.log());
+        }
+    }
+    let file = lab.dir.join("backup");
+    lab.ca.admin(&["backup", file.to_str().unwrap()]).ok();
+    assert!(left(&lab.ca.data).is_empty());
+}
+
+#[test]
+fn a_backup_says_that_its_tls_key_is_not_encrypted() {
+    for with_tls in [false, true] {
+        let mut builder = Lab::builder();
+        if with_tls {
+            builder = builder.tls();
+        }
+        let lab = builder.start();
+        let file = lab.dir.join("backup");
+        let said = lab.ca.admin(&["backup", file.to_str().unwrap()]).ok();
+        assert_eq!(said.stdout.contains("The TLS key"), with_tls, "{said}");
+        assert!(said.stdout.contains("The CA's keys in it are encrypted"));
+    }
+}
+
+#[test]
+fn a_backup_that_fails_leaves_nothing() {
+    let lab = Lab::start();
+    let unwritable = lab.dir.join("not-there/backup");
+    lab.ca
+        .admin(&["backup", unwritable.to_str().unwrap()])
+        .failed();
+    assert!(left(&lab.ca.data).is_empty());
+}
+
+#[test]
+fn a_start_removes_what_a_kill_left_of_a_backup() {
+    let mut lab = Lab::start();
+    lab.ca.kill();
+    for name in [
+        "backup-0123456789abcdef.tmp",
+        "backup-0123456789abcdef.tmp.part",
+        "backup-2026-11-23",
+    ] {
+        fs::write(lab.ca.data.join(name), "").unwrap();
+    }
+    lab.ca.serve();
+    assert_eq!(left(&lab.ca.data), ["backup-2026-11-23"]);
+}
+
+#[test]
+fn many_backups_at_once_keep_nobody_waiting() {
+    let mut lab = Lab::start();
+    let alice = lab.login("alice");
+    // No login is remembered after a start: the ledger has to be read for it.
+    lab.ca.stop();
+    lab.ca.serve();
+    let mut backups: Vec<Child> = (0..6)
+        .map(|n| {
+            let file = lab.dir.join(&format!("backup-{n}"));
+            lab.ca
+                .command(&["backup", file.to_str().unwrap()])
+                .start(&format!("backup-{n}"), &lab.dir)
+        })
+        .collect();
+    lab.wire()
+        .ask(&alice.key, &serde_json::json!({}))
+        .certificate();
+    for backup in &mut backups {
+        assert_eq!(backup.wait(), 0, "{}", backup.log());
+    }
+    assert!(left(&lab.ca.data).is_empty());
 }
 
 #[test]

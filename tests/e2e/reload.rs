@@ -42,6 +42,8 @@ fn a_changed_file_is_seen_without_a_signal() {
     clock::until_within(Duration::from_secs(30), "the new policy", || {
         (wire.ask(&alice.key, &json!({})).status != 200).then_some(())
     });
+    wire.ask(&alice.key, &json!({})).refused(Kind::Refused);
+    assert_eq!(lab.ca.records_of("policy").len(), 2);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! that is wrong is corrected once by the CA's time, and said; a new epoch is taken once, if the
 //! pinned identity key vouches for it.
 
+use std::time::Duration;
+
 use jit_ssh_api::problem::{Kind, Problem};
 use jit_ssh_api::proof::{self, ProofHeader, ProofId};
 use rand::RngCore as _;
@@ -43,6 +45,7 @@ pub struct Request {
     method: Method,
     path_and_query: String,
     body: Option<Vec<u8>>,
+    without_limit: bool,
 }
 
 impl Request {
@@ -52,6 +55,7 @@ impl Request {
             method: Method::GET,
             path_and_query: path.to_owned(),
             body: None,
+            without_limit: false,
         }
     }
 
@@ -69,6 +73,7 @@ impl Request {
             method: Method::POST,
             path_and_query,
             body: Some(body),
+            without_limit: false,
         })
     }
 
@@ -78,6 +83,17 @@ impl Request {
             method: Method::DELETE,
             path_and_query: path.to_owned(),
             body: None,
+            without_limit: false,
+        }
+    }
+
+    /// The same, whose answer may take longer than [`Options::timeout`]: as long as it takes. For
+    /// work whose length nobody knows, at a CA on this machine, and where the person can end it.
+    #[must_use]
+    pub fn without_time_limit(self) -> Self {
+        Request {
+            without_limit: true,
+            ..self
         }
     }
 
@@ -242,6 +258,9 @@ impl Connection {
             .join(&request.path_and_query)
             .map_err(|_| wrong("a wrong path"))?;
         let mut http = self.client.request(request.method.clone(), url.clone());
+        if request.without_limit {
+            http = http.timeout(Duration::MAX);
+        }
         if let Some(body) = &request.body {
             http = http
                 .header(CONTENT_TYPE, "application/json")

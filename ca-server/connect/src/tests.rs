@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine as _;
 use jit_ssh_api::discovery::{Discovery, Profile};
@@ -330,6 +331,31 @@ fn a_wrong_clock_is_corrected_once_and_said() {
         connection.clock_warning().unwrap(),
         "the clock of this machine is 2h ahead of the CA's: set it right"
     );
+}
+
+#[test]
+fn a_ca_that_takes_too_long_is_given_up_but_for_what_may_take_long() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let ca = pretend(None, move |_, count| {
+        // The first one waits until the client has given up, the second one for that long again.
+        match count {
+            0 => drop(released.recv()),
+            _ => std::thread::sleep(Duration::from_millis(200)),
+        }
+        (200, ENDED.to_owned(), "")
+    });
+    let impatient = Options {
+        timeout: Duration::from_millis(100),
+        ..options()
+    };
+    let mut connection = Connection::new(known(&ca.url, 1, 1, Vec::new()), impatient).unwrap();
+    let request = Request::delete("/v1/logins/self");
+    let given_up: Result<Ended, _> = block_on(connection.send(&request)).unwrap();
+    assert!(matches!(given_up, Err(ConnectError::Unreachable { .. })));
+    release.send(()).unwrap();
+    let patient = request.without_time_limit();
+    let answered: Result<Ended, _> = block_on(connection.send(&patient)).unwrap();
+    assert_eq!(answered.unwrap().id, "x");
 }
 
 #[test]

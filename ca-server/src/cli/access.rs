@@ -6,9 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use clap::Args;
-use jit_ssh_connect::{Connection, Options, Request, SignProof, block_on, login_key};
+use jit_ssh_connect::{ConnectError, Connection, Options, Request, SignProof, block_on, login_key};
 use jit_ssh_terminal::{Exit, Failure, Terminal};
 use serde::de::DeserializeOwned;
+
+use super::interrupted::Interrupted;
 
 /// Which CA to ask, and as whom.
 #[derive(Clone, Debug, Default, Args)]
@@ -56,17 +58,38 @@ impl Caller {
         terminal: &mut Terminal,
     ) -> Result<T, Failure> {
         let spinner = terminal.spinner("asking the CA");
-        let answer = block_on(async {
-            match &mut self.key {
-                Some(key) => self.connection.send_signed(request, key.as_mut()).await,
-                None => self.connection.send(request).await,
-            }
-        })?;
+        let answer = block_on(self.send(request))?;
         drop(spinner);
         if let Some(warning) = self.connection.clock_warning() {
             terminal.warn(warning);
         }
         Ok(answer?)
+    }
+
+    /// One call to the CA on this machine that may take long; none if the person ends it before.
+    /// Then the connection is closed, by which the CA knows that nobody waits.
+    pub(super) fn call_patiently<T: DeserializeOwned>(
+        &mut self,
+        request: Request,
+        interrupted: &mut Interrupted,
+        terminal: &Terminal,
+    ) -> Result<Option<T>, Failure> {
+        let request = request.without_time_limit();
+        let _spinner = terminal.spinner("asking the CA");
+        let answer = block_on(async {
+            tokio::select! {
+                answer = self.send(&request) => Some(answer),
+                () = interrupted.wait() => None,
+            }
+        })?;
+        Ok(answer.transpose()?)
+    }
+
+    async fn send<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, ConnectError> {
+        match &mut self.key {
+            Some(key) => self.connection.send_signed(request, key.as_mut()).await,
+            None => self.connection.send(request).await,
+        }
     }
 }
 

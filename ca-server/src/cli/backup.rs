@@ -3,6 +3,7 @@
 //! caller's rights, carries the file to where it is wanted.
 
 use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,13 +17,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::access::Access;
 use super::init::folder;
-use crate::config::Config;
+use super::interrupted::Interrupted;
+use crate::config::{Config, Tls};
+use crate::data;
 
 /// `backup`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The file holds the ledger, the keys (encrypted with their passphrase), configuration and policy.
-Keep the passphrase elsewhere. Only over the local socket, as root or the owner of the data.
+The file holds the ledger, configuration, policy and the CA's keys, encrypted with their passphrase:
+keep that elsewhere. The key of the TLS certificate is in it as it is: keep the file as you keep
+that key. Only over the local socket, as root or the owner of the data.
 
 Example:
   jit-ssh-ca backup /var/backups/jit-ssh-ca-$(date +%F)")]
@@ -43,21 +47,28 @@ impl Backup {
             );
         }
         let mut caller = Access::default().open(data)?;
+        let mut interrupted = Interrupted::listen()?;
 
-        let made = data.join(format!("backup-{}.tmp", folder::random_suffix()));
-        let request = BackupRequest {
-            path: made.display().to_string(),
-        };
-        let answer: BackupAnswer =
-            caller.call(&Request::post("/v1/admin/backup", &request)?, terminal)?;
-        // By the name that was chosen here: the serving process has fewer rights than this command,
+        // By the name that is chosen here: the serving process has fewer rights than this command,
         // so nothing that it says is opened or removed.
+        let made = Made(data.join(data::unfinished_backup(&folder::random_suffix())));
+        let request = BackupRequest {
+            path: made.0.display().to_string(),
+        };
+        let request = Request::post("/v1/admin/backup", &request)?;
+        let answer: BackupAnswer = caller
+            .call_patiently(request, &mut interrupted, terminal)?
+            .ok_or_else(ended)?;
         let carried = room(data, &file, answer.bytes)
-            .and_then(|()| theirs(data, &made))
-            .and_then(|from| carry(from, &file));
-        // Whatever became of it, the serving process's copy is not left behind.
-        let _ = std::fs::remove_file(&made);
+            .and_then(|()| theirs(data, &made.0))
+            .and_then(|from| {
+                drop(made);
+                carry(&from, &file, &interrupted)
+            });
         let sha256 = carried.map_err(|error| {
+            if error.kind() == std::io::ErrorKind::Interrupted {
+                return ended();
+            }
             Failure::failed(format_args!("{} cannot be written.", file.display()))
                 .why(error)
                 .next("Give a folder that you may write and that has room.")
@@ -72,14 +83,34 @@ impl Backup {
             path: file.display().to_string(),
             ..answer
         };
+        let tls = match Config::load(data).map(|config| config.listen.tls) {
+            Ok(Tls::Files { key, .. }) => format!(
+                " The TLS key ({}) is not: keep the\nfile where nobody else reads it.",
+                key.display()
+            ),
+            _ => String::new(),
+        };
         terminal.answer(&answer, |answer| {
             format!(
                 "{}: {} records, {} bytes, SHA-256 {}.\n\
-                 The keys in it are encrypted: keep their passphrase elsewhere.",
+                 The CA's keys in it are encrypted: keep their passphrase elsewhere.{tls}",
                 answer.path, answer.records, answer.bytes, answer.sha256
             )
         })
     }
+}
+
+/// The serving process's copy. It is open or of no use when this is dropped, and not left behind.
+struct Made(PathBuf);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn ended() -> Failure {
+    Failure::failed("The backup was interrupted; nothing of it is left.")
 }
 
 /// The file that the serving process made: no link, no pipe, and nobody's but that of the data
@@ -120,9 +151,9 @@ fn room(data: &Path, file: &Path, bytes: u64) -> std::io::Result<()> {
 }
 
 /// Copies into a new file that only its owner reads; gives its SHA-256.
-fn carry(mut from: File, to: &Path) -> std::io::Result<String> {
+fn carry(from: &File, to: &Path, interrupted: &Interrupted) -> std::io::Result<String> {
     let mut file = folder::create_new(to, 0o600)?;
-    let copied = std::io::copy(&mut from, &mut file).and_then(|_| file.sync_all());
+    let copied = copy(from, &mut file, interrupted).and_then(|()| file.sync_all());
     let digest = copied.and_then(|()| {
         let mut sha256 = Sha256::new();
         std::io::copy(&mut File::open(to)?, &mut sha256)?;
@@ -134,6 +165,21 @@ fn carry(mut from: File, to: &Path) -> std::io::Result<String> {
     }
     digest
 }
+
+/// All of it, unless the person ends it before.
+fn copy(from: &File, to: &mut File, interrupted: &Interrupted) -> std::io::Result<()> {
+    loop {
+        if interrupted.is_true() {
+            return Err(std::io::ErrorKind::Interrupted.into());
+        }
+        if std::io::copy(&mut from.take(PIECE), to)? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Bytes between two looks whether the person ends it.
+const PIECE: u64 = 8 << 20;
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test's own files")]

@@ -2,6 +2,7 @@
 //! begins: proofs and logins of before count no more, and a key set of that epoch, signed by the
 //! identity key, tells clients and hosts that this is no rollback (A80).
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -55,9 +56,19 @@ impl Restore {
                 .why(error)
                 .next("Leave `--epoch` out: the default is later than all before.");
         }
+        let file = self.file.display();
+        match error {
+            StoreError::File { path, cause } if *path == self.file => {
+                return match cause.kind() {
+                    ErrorKind::NotFound => Failure::failed(format_args!("{file} is not there.")),
+                    _ => Failure::failed(format_args!("{file} cannot be read.")).why(cause),
+                }
+                .next("Give the file that `jit-ssh-ca backup` made; nothing was changed.");
+            }
+            _ => {}
+        }
         Failure::failed(format_args!(
-            "{} cannot be restored; nothing was changed.",
-            self.file.display()
+            "{file} cannot be restored; nothing was changed."
         ))
         .why(error)
         .next("Take another backup: this one is not whole, or not one of ours.")

@@ -7,7 +7,7 @@ use clap::Args;
 use jit_ssh_terminal::{Failure, Terminal};
 
 use super::passphrase::Passphrase;
-use crate::server::{self, ServeOptions};
+use crate::server::{self, ServeError, ServeOptions};
 use crate::signer::key_pair;
 use crate::time::Clock;
 
@@ -41,9 +41,12 @@ impl Serve {
             listen: self.listen,
         };
         server::run(options).map_err(|error| {
-            Failure::failed("The CA does not start.")
-                .why(error)
-                .next("`jit-ssh-ca doctor` looks at the data folder and says what to mend.")
+            Failure::failed(match error {
+                ServeError::Start(_) => "The CA does not start.",
+                ServeError::Stop(_) => "The CA stopped, and its last summary is not recorded.",
+            })
+            .why(error)
+            .next("`jit-ssh-ca doctor` looks at the data folder and says what to mend.")
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Who may call which route: one table, and no other way in (A85).
+//! Who may call which route, and how long it may take: one table, and no other way in (A85).
 //!
 //! A request is compared with the table byte by byte: `//`, `%2e`, a trailing slash or a letter in
 //! another case is another path, and another path is nothing. A route that is not here does not
@@ -25,8 +25,18 @@ pub enum Who {
     SocketOnly,
 }
 
+/// How long a route may take, from an admitted request to its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// `limits.answer_time`.
+    Answer,
+    /// As long as it takes: work that is done once and in turn, for the data folder's owner, until
+    /// whoever asked is gone.
+    Long,
+}
+
 macro_rules! routes {
-    ($($(#[$doc:meta])* $name:ident = $method:ident $path:literal, $who:expr;)+) => {
+    ($($(#[$doc:meta])* $name:ident = $method:ident $path:literal, $who:expr, $patience:ident;)+) => {
         /// Every route.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Route { $($(#[$doc])* $name,)+ }
@@ -49,58 +59,63 @@ macro_rules! routes {
             pub fn who(self) -> Who {
                 match self { $(Route::$name => $who,)+ }
             }
+
+            /// How long it may take.
+            pub fn patience(self) -> Patience {
+                match self { $(Route::$name => Patience::$patience,)+ }
+            }
         }
     };
 }
 
 routes! {
     /// The CA as it introduces itself.
-    Discovery = GET "/.well-known/jit-ssh", Who::Anyone;
+    Discovery = GET "/.well-known/jit-ssh", Who::Anyone, Answer;
     /// CA keys for `TrustedUserCAKeys`.
-    TrustUserCa = GET "/v1/trust/user-ca", Who::Anyone;
+    TrustUserCa = GET "/v1/trust/user-ca", Who::Anyone, Answer;
     /// The exchange.
-    Certificates = POST "/v1/certificates", Who::KeyProof;
+    Certificates = POST "/v1/certificates", Who::KeyProof, Answer;
     /// My login.
-    OwnLogin = GET "/v1/logins/self", Who::LoginProof;
+    OwnLogin = GET "/v1/logins/self", Who::LoginProof, Answer;
     /// Ends my login.
-    EndOwnLogin = DELETE "/v1/logins/self", Who::LoginProof;
+    EndOwnLogin = DELETE "/v1/logins/self", Who::LoginProof, Answer;
     /// Announces a sign-in on another machine.
-    SignIns = POST "/v1/sign-ins", Who::KeyProof;
+    SignIns = POST "/v1/sign-ins", Who::KeyProof, Answer;
     /// Where that sign-in arrives.
-    SignInPage = GET "/sign-in", Who::Anyone;
+    SignInPage = GET "/sign-in", Who::Anyone, Answer;
     /// What I may have.
-    Roles = GET "/v1/roles", Who::LoginProof;
+    Roles = GET "/v1/roles", Who::LoginProof, Answer;
     /// The ledger's records.
-    Audit = GET "/v1/admin/audit", Who::Right(Right::Audit);
+    Audit = GET "/v1/admin/audit", Who::Right(Right::Audit), Answer;
     /// Everybody's logins.
-    Logins = GET "/v1/admin/logins", Who::Right(Right::Logins);
+    Logins = GET "/v1/admin/logins", Who::Right(Right::Logins), Answer;
     /// Ends somebody's login.
-    EndLogin = DELETE "/v1/admin/logins/{id}", Who::Right(Right::Logins);
+    EndLogin = DELETE "/v1/admin/logins/{id}", Who::Right(Right::Logins), Answer;
     /// Lets somebody else have an e-mail address or user name.
-    FreeName = DELETE "/v1/admin/names", Who::Right(Right::Logins);
+    FreeName = DELETE "/v1/admin/names", Who::Right(Right::Logins), Answer;
     /// The policy in force.
-    Policy = GET "/v1/admin/policy", Who::Right(Right::Policy);
+    Policy = GET "/v1/admin/policy", Who::Right(Right::Policy), Answer;
     /// What it says of a person.
-    Explain = POST "/v1/admin/policy/explain", Who::Right(Right::Policy);
+    Explain = POST "/v1/admin/policy/explain", Who::Right(Right::Policy), Answer;
     /// The key set.
-    Keys = GET "/v1/admin/keys", Who::Right(Right::Keys);
+    Keys = GET "/v1/admin/keys", Who::Right(Right::Keys), Answer;
     /// Writes a backup on the CA's machine.
-    Backup = POST "/v1/admin/backup", Who::SocketOnly;
+    Backup = POST "/v1/admin/backup", Who::SocketOnly, Long;
     /// The process lives.
-    Health = GET "/healthz", Who::Anyone;
+    Health = GET "/healthz", Who::Anyone, Answer;
     /// The CA can issue.
-    Ready = GET "/readyz", Who::Anyone;
+    Ready = GET "/readyz", Who::Anyone, Answer;
     /// Prometheus.
-    Metrics = GET "/metrics", Who::Watcher;
+    Metrics = GET "/metrics", Who::Watcher, Answer;
 }
 
 /// What a path and a method mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found<'a> {
     /// A route, with the identifier in its path.
     Route(Route, Option<&'a str>),
-    /// The path has other methods: these.
-    OtherMethods(&'static str),
+    /// The path has other methods: these, as `Allow` lists them.
+    OtherMethods(String),
     /// No such path.
     Nothing,
 }
@@ -136,18 +151,10 @@ pub fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
 }
 
 /// `Allow` of a path.
-fn allowed(path: &str) -> &'static str {
-    let has = |method: Method| {
-        Route::ALL
-            .iter()
-            .any(|route| route.path() == path && route.method() == method)
-    };
-    match (has(Method::GET), has(Method::POST), has(Method::DELETE)) {
-        (true, _, true) => "GET, DELETE",
-        (_, true, _) => "POST",
-        (_, _, true) => "DELETE",
-        _ => "GET",
-    }
+fn allowed(path: &str) -> String {
+    let of_path = Route::ALL.iter().filter(|route| route.path() == path);
+    let methods: Vec<String> = of_path.map(|route| route.method().to_string()).collect();
+    methods.join(", ")
 }
 
 /// Identifiers in paths: lower-case letters and digits.
@@ -158,9 +165,11 @@ fn is_id(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use http::Method;
 
-    use super::{Found, Route, Who, find};
+    use super::{Found, Patience, Route, Who, find};
 
     #[test]
     fn every_route_is_found_by_its_own_path_and_method() {
@@ -201,12 +210,19 @@ mod tests {
     #[test]
     fn other_methods_are_told_and_do_nothing() {
         let found = find(&Method::POST, "/v1/logins/self");
-        assert_eq!(found, Found::OtherMethods("GET, DELETE"));
-        assert_eq!(find(&Method::HEAD, "/healthz"), Found::OtherMethods("GET"));
-        assert_eq!(
-            find(&Method::GET, "/v1/certificates"),
-            Found::OtherMethods("POST")
-        );
+        assert_eq!(found, Found::OtherMethods("GET, DELETE".to_owned()));
+        for route in Route::ALL {
+            for method in [Method::HEAD, Method::PUT, Method::OPTIONS] {
+                let path = route.path().replace("{id}", "abc234");
+                let Found::OtherMethods(allow) = find(&method, &path) else {
+                    panic!("{method} {path}");
+                };
+                let told: HashSet<&str> = allow.split(", ").collect();
+                let same_path = Route::ALL.iter().filter(|it| it.path() == route.path());
+                let methods: Vec<Method> = same_path.map(|it| it.method()).collect();
+                assert_eq!(told, methods.iter().map(Method::as_str).collect());
+            }
+        }
     }
 
     /// The expectation, written down a second time: a new route must be decided here too.
@@ -236,5 +252,15 @@ mod tests {
                 "{route:?}"
             );
         }
+    }
+
+    #[test]
+    fn only_the_owner_of_the_data_can_have_a_request_held_without_limit() {
+        let long: Vec<&Route> = Route::ALL
+            .iter()
+            .filter(|route| route.patience() == Patience::Long)
+            .collect();
+        assert_eq!(long, [&Route::Backup]);
+        assert!(long.iter().all(|route| route.who() == Who::SocketOnly));
     }
 }

@@ -14,7 +14,7 @@ use crate::issue::IssueError;
 use crate::ledger::LedgerError;
 use crate::login::LoginError;
 use crate::policy::Refusal;
-use crate::sign_in::OtherKey;
+use crate::sign_in::AnnounceError;
 
 /// A refusal on its way out.
 #[derive(Debug)]
@@ -139,13 +139,21 @@ impl Failure {
     }
 }
 
-impl From<OtherKey> for Failure {
-    fn from(_: OtherKey) -> Self {
-        Failure::new(
-            Kind::Conflict,
-            "This state was announced by another key.",
-            "Make a new random state.",
-        )
+impl From<AnnounceError> for Failure {
+    fn from(error: AnnounceError) -> Self {
+        match error {
+            AnnounceError::OtherKey => Failure::new(
+                Kind::Conflict,
+                "This state was announced by another key.",
+                "Make a new random state.",
+            ),
+            AnnounceError::Full { seconds } => Failure::new(
+                Kind::TooMany,
+                "Too many sign-ins go on from your address.",
+                "Wait until the first of them ends, or sign in where the browser is.",
+            )
+            .retry_after(seconds),
+        }
     }
 }
 

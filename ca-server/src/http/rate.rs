@@ -15,7 +15,14 @@ pub(crate) struct Rate {
     /// In microseconds.
     period: u64,
     hashes: RandomState,
-    paid: Mutex<HashMap<u64, u64>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    paid: HashMap<u64, u64>,
+    /// When those that owe nothing were last forgotten.
+    pruned: u64,
 }
 
 impl Rate {
@@ -33,7 +40,7 @@ impl Rate {
         Rate {
             period,
             hashes: RandomState::new(),
-            paid: Mutex::new(HashMap::new()),
+            table: Mutex::default(),
         }
     }
 
@@ -47,17 +54,14 @@ impl Rate {
         let cost = self.period / u64::from(most);
         // Nobody owes more than a period: what says so was written before the clock was set back.
         let latest = now.saturating_add(self.period);
-        let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
-        if paid.len() >= MAX_KEYS && !paid.contains_key(&key) {
-            paid.retain(|_, until| {
-                *until = latest.min(*until);
-                *until > now
-            });
-            if paid.len() >= MAX_KEYS {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.paid.len() >= MAX_KEYS && !table.paid.contains_key(&key) {
+            table.prune(now, latest);
+            if table.paid.len() >= MAX_KEYS {
                 return Err(1);
             }
         }
-        let until = paid.entry(key).or_insert(now);
+        let until = table.paid.entry(key).or_insert(now);
         *until = latest.min(*until);
         let next = (*until).max(now).saturating_add(cost);
         let over = next.saturating_sub(latest);
@@ -69,6 +73,22 @@ impl Rate {
     }
 }
 
+impl Table {
+    /// Forgets those that owe nothing, once a second at most: everybody waits while the whole table
+    /// is looked through.
+    fn prune(&mut self, now: u64, latest: u64) {
+        if (self.pruned..self.pruned.saturating_add(SECOND)).contains(&now) {
+            return;
+        }
+        self.pruned = now;
+        self.paid.retain(|_, until| {
+            *until = latest.min(*until);
+            *until > now
+        });
+    }
+}
+
+const SECOND: u64 = 1_000_000;
 const MINUTE: u64 = 60_000_000;
 const DAY: u64 = 24 * 60 * MINUTE;
 const MAX_KEYS: usize = 100_000;
@@ -127,6 +147,21 @@ mod tests {
         let later = now.plus(Duration::from_secs(120));
         assert_eq!(rate.count("new", 60, now), Err(1));
         rate.count("new", 60, later).unwrap();
+    }
+
+    #[test]
+    fn a_full_table_is_looked_through_once_a_second() {
+        let rate = Rate::new();
+        let now = Timestamp::from_seconds(100_000);
+        let after = |millis| now.plus(Duration::from_millis(millis));
+        // Each owes a second.
+        for key in 0..super::MAX_KEYS {
+            rate.count(key, 60, now).unwrap();
+        }
+        assert_eq!(rate.count("new", 60, after(500)), Err(1));
+        assert_eq!(rate.count("new", 60, after(1499)), Err(1));
+        rate.count("new", 60, after(1500)).unwrap();
+        assert_eq!(rate.table.lock().unwrap().paid.len(), 1);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::access::{Route, Who};
 use super::address::Peer;
 use crate::ledger::LedgerError;
 use crate::server::testing::{
-    CONFIG, POLICY, Person, Proof, TestCa, ca, fips_ca, peer, put, request,
+    CONFIG, Got, POLICY, Person, Proof, TestCa, ca, fips_ca, peer, put, request,
 };
 
 const STATE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -85,7 +85,35 @@ async fn every_route_is_open_to_exactly_those_whom_the_table_names() {
     }
 }
 
+/// Invariant 7, over the table itself: a route that is new is walked too.
+#[tokio::test]
+async fn no_route_but_the_exchange_gives_a_certificate() {
+    let mut given = Vec::new();
+    for route in Route::ALL {
+        for caller in CALLERS {
+            let ca = ca().await;
+            let got = answer(&ca, *route, caller).await;
+            let audit = request("GET", "/v1/admin/audit?kind=certificate", "");
+            let audit = audit.body(Body::default()).unwrap();
+            let page: AuditPage = ca.send(Peer::Socket { uid: 0 }, audit).await.json();
+            let body = String::from_utf8_lossy(&got.body).into_owned();
+            let in_answer = body.contains("-cert-v01@openssh.com");
+            let recorded = !page.records.is_empty();
+            assert_eq!(in_answer, recorded, "{route:?} by {caller:?}: {got:?}");
+            if in_answer {
+                given.push((*route, caller));
+            }
+        }
+    }
+    let door = Route::Certificates;
+    assert_eq!(given, [(door, Caller::Login)]);
+}
+
 async fn call(ca: &TestCa, route: Route, caller: Caller) -> u16 {
+    answer(ca, route, caller).await.status()
+}
+
+async fn answer(ca: &TestCa, route: Route, caller: Caller) -> Got {
     let groups: &[&str] = if caller == Caller::RightHolder {
         &["Security"]
     } else {
@@ -97,7 +125,7 @@ async fn call(ca: &TestCa, route: Route, caller: Caller) -> u16 {
     }
     let path = route.path().replace("{id}", "aaaaaaaaaaaaaaaaaaaaaaaaaa");
     let (method, body) = (route.method(), body_of(route));
-    let got = match caller {
+    match caller {
         Caller::Stranger => {
             let request = request(method.as_str(), &path, body)
                 .body(Body::from(body))
@@ -113,8 +141,7 @@ async fn call(ca: &TestCa, route: Route, caller: Caller) -> u16 {
         Caller::Key | Caller::Login | Caller::RightHolder => {
             ca.ask(&person, method.as_str(), &path, body).await
         }
-    };
-    got.status()
+    }
 }
 
 #[tokio::test]
@@ -778,6 +805,37 @@ async fn one_person_cannot_keep_the_signer_busy() {
         .await;
     let page: AuditPage = got.json();
     assert_eq!(page.records[0].fields["people"], 1, "and it is counted");
+}
+
+#[tokio::test]
+async fn a_backup_may_take_longer_than_an_answer_and_nothing_else_may() {
+    let ca = ca().await;
+    let sec = Person::new("sec", &["Security"]);
+    ca.sign_in(&sec).await;
+    let limits = "[limits]\nanswer_time = \"1s\"\n";
+    put(ca.folder.path(), "ca.toml", &format!("{CONFIG}\n{limits}"));
+    ca.running.reload().await.unwrap();
+    let store = ca.state().ledger.store();
+    let (backing_up, reading) = (
+        store.backing_up.acquire().await.unwrap(),
+        store.reading.acquire_many(4).await.unwrap(),
+    );
+    let path = ca.folder.path().join("backup");
+    let body = serde_json::json!({ "path": path }).to_string();
+    let asked = request("POST", "/v1/admin/backup", &body)
+        .body(Body::from(body))
+        .unwrap();
+    let mut backup = Box::pin(ca.send(Peer::Socket { uid: 0 }, asked));
+    // Both wait for a turn; the one whose time is up tells us when the other's would be.
+    let policy = ca.ask(&sec, "GET", "/v1/admin/audit", "");
+    tokio::select! {
+        biased;
+        got = &mut backup => panic!("{got:?}"),
+        got = policy => assert_eq!(got.refusal(), "unavailable"),
+    }
+    drop((backing_up, reading));
+    assert_eq!(backup.await.status(), 200);
+    assert!(path.exists());
 }
 
 #[tokio::test]

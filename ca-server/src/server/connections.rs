@@ -3,18 +3,20 @@
 //! (A87).
 //!
 //! Where there are too many, one whose peer does not take its answer gives way, else the oldest one
-//! that has not sent a request yet: whoever opens sockets and does not read, or stays silent, loses
-//! them first, and a caller who speaks and listens is served.
+//! that has not sent a whole request yet, else the one that has sent none for longest: whoever opens
+//! sockets and does not read, stays silent, or asked once and keeps the socket, loses them first, and
+//! a caller who waits for an answer gets it (docs/decisions/0051).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper::body::Incoming;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -47,8 +49,11 @@ struct Table {
     next: u64,
     peers: HashMap<IpAddr, usize>,
     connections: HashMap<u64, Connection>,
-    /// Those that have not sent a request yet, by number, so that the oldest is the first.
+    /// Those that have not sent a whole request yet, by number, so that the oldest is the first.
     silent: BTreeSet<u64>,
+    /// Those that had their answers and have not sent another whole request since, the longest rest
+    /// first.
+    resting: BTreeMap<u64, u64>,
     /// Those whose peer takes nothing of what is written, the longest wait first.
     stalled: BTreeMap<u64, u64>,
 }
@@ -57,6 +62,8 @@ struct Table {
 struct Connection {
     peer: IpAddr,
     task: Option<AbortHandle>,
+    /// Its key among those that rest.
+    rests: Option<u64>,
 }
 
 /// One place among the open connections, given back on drop.
@@ -64,7 +71,17 @@ struct Connection {
 pub(crate) struct Place {
     open: Arc<Open>,
     number: u64,
-    spoke: AtomicBool,
+}
+
+/// A request that is being read or answered; after it the connection rests.
+#[derive(Debug)]
+struct Answering(Option<Arc<Place>>);
+
+/// The body of a request, which is whole once it is read to its end.
+#[derive(Debug)]
+struct Heard<B> {
+    body: B,
+    place: Option<Arc<Place>>,
 }
 
 /// A wait for a peer to read; over on drop.
@@ -75,7 +92,7 @@ pub(crate) struct Stall {
 }
 
 impl Open {
-    /// A place for a new connection; makes room by ending a stalled or the oldest silent one if it
+    /// A place for a new connection; makes room by ending a stalled, silent or resting one if it
     /// must. None: all others are at work.
     fn enter(self: &Arc<Self>, peer: IpAddr, most: usize, most_per_peer: usize) -> Option<Place> {
         let peer = address::limited_as(peer);
@@ -92,13 +109,16 @@ impl Open {
         }
         let number = table.number();
         *table.peers.entry(peer).or_default() += 1;
-        let connection = Connection { peer, task: None };
+        let connection = Connection {
+            peer,
+            task: None,
+            rests: None,
+        };
         table.connections.insert(number, connection);
         table.silent.insert(number);
         Some(Place {
             open: Arc::clone(self),
             number,
-            spoke: AtomicBool::new(false),
         })
     }
 
@@ -114,9 +134,10 @@ impl Open {
 
 impl Table {
     /// Ends the connection (of that peer) that has waited longest for its reader, else the oldest
-    /// silent one; none: there is none.
+    /// silent one, else the one that rests for longest; none: there is none.
     fn evict(&mut self, peer: Option<IpAddr>) -> Option<()> {
-        let mut yielding = self.stalled.values().chain(&self.silent);
+        let silent_or_resting = self.silent.iter().chain(self.resting.values());
+        let mut yielding = self.stalled.values().chain(silent_or_resting);
         let number = *yielding.find(|number| {
             self.connections.get(number).is_some_and(|connection| {
                 connection.task.is_some() && peer.is_none_or(|peer| peer == connection.peer)
@@ -132,6 +153,9 @@ impl Table {
     fn leave(&mut self, number: u64) -> Option<Connection> {
         let connection = self.connections.remove(&number)?;
         self.silent.remove(&number);
+        if let Some(rests) = connection.rests {
+            self.resting.remove(&rests);
+        }
         if let Some(count) = self.peers.get_mut(&connection.peer) {
             *count -= 1;
             if *count == 0 {
@@ -139,6 +163,27 @@ impl Table {
             }
         }
         Some(connection)
+    }
+
+    /// From now on it waits for nothing.
+    fn works(&mut self, number: u64) {
+        self.silent.remove(&number);
+        if let Some(connection) = self.connections.get_mut(&number)
+            && let Some(rests) = connection.rests.take()
+        {
+            self.resting.remove(&rests);
+        }
+    }
+
+    /// From now on it waits for its next request.
+    fn rests(&mut self, number: u64) {
+        self.works(number);
+        let since = self.number();
+        // One that was ended to make room has left.
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.rests = Some(since);
+            self.resting.insert(since, number);
+        }
     }
 
     fn number(&mut self) -> u64 {
@@ -155,11 +200,15 @@ impl Place {
         }
     }
 
-    /// A whole request head came: it no longer gives way, as long as its answers are taken.
-    fn spoke(&self) {
-        if !self.spoke.swap(true, Ordering::Relaxed) {
-            self.open.table().silent.remove(&self.number);
-        }
+    /// A whole request came: it does not give way until that is answered, as long as its answers
+    /// are taken.
+    fn works(&self) {
+        self.open.table().works(self.number);
+    }
+
+    /// The request is answered: it gives way until another one is there.
+    fn rests(&self) {
+        self.open.table().rests(self.number);
     }
 
     /// A write waits for the peer: it gives way until that is over.
@@ -171,6 +220,54 @@ impl Place {
             place: Arc::clone(self),
             number,
         }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some(place) = &self.0 {
+            place.rests();
+        }
+    }
+}
+
+impl<B: Body> Heard<B> {
+    fn new(body: B, place: Option<Arc<Place>>) -> Self {
+        let mut heard = Heard { body, place };
+        if heard.body.is_end_stream() {
+            heard.whole();
+        }
+        heard
+    }
+
+    fn whole(&mut self) {
+        if let Some(place) = self.place.take() {
+            place.works();
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Heard<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.whole();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -297,11 +394,16 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     let head_time = state.head_time;
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        if let Some(place) = &place {
-            place.spoke();
-        }
+        let answering = Answering(place.clone());
+        let request = request.map(|body| Heard::new(body, place.clone()));
         let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(crate::http::handle(&state, peer, request).await) }
+        async move {
+            let answer = crate::http::handle(&state, peer, request).await;
+            // What is answered now is written before anybody else can end this connection: a task
+            // is ended where it waits.
+            drop(answering);
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -326,10 +428,16 @@ const MAX_HEAD: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::net::IpAddr;
+    use std::pin::Pin;
     use std::sync::Arc;
+    use std::task::{Context, Poll};
 
-    use super::{Open, most_from};
+    use http_body_util::{BodyExt as _, Full};
+    use hyper::body::{Body, Bytes, Frame};
+
+    use super::{Answering, Heard, Open, most_from};
     use crate::config::Config;
 
     fn ip(text: &str) -> IpAddr {
@@ -344,7 +452,8 @@ mod tests {
         let task = tokio::spawn(std::future::pending::<()>());
         first.started(task.abort_handle());
         let third = open.enter(ip("192.0.2.1"), 10, 2).unwrap();
-        first.spoke();
+        first.works();
+        first.rests();
         drop(first);
         assert_eq!(open.count(), 2);
         drop((second, third));
@@ -369,12 +478,12 @@ mod tests {
         let task = waiting();
         first.started(task.abort_handle());
         let second = open.enter(ip("192.0.2.1"), 10, 2).unwrap();
-        second.spoke();
+        second.works();
         let third = open.enter(ip("192.0.2.1"), 10, 2).unwrap();
         assert!(task.await.unwrap_err().is_cancelled());
         drop(first);
         assert_eq!(open.count(), 2, "the evicted one left once");
-        third.spoke();
+        third.works();
         assert!(
             open.enter(ip("192.0.2.1"), 10, 2).is_none(),
             "both are at work"
@@ -395,8 +504,8 @@ mod tests {
         silent.started(silents.abort_handle());
         reading.started(readings.abort_handle());
         stalled.started(stalleds.abort_handle());
-        reading.spoke();
-        stalled.spoke();
+        reading.works();
+        stalled.works();
         // One that took its answer after all is not stalled.
         drop(reading.stalls());
         let stall = stalled.stalls();
@@ -411,5 +520,83 @@ mod tests {
         assert!(!readings.is_finished());
         drop(reading);
         assert_eq!(open.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_asked_once_and_keeps_the_connection_gives_way_after_the_silent() {
+        let open = Arc::new(Open::default());
+        let enter = || {
+            let place = open.enter(ip("192.0.2.1"), 4, 4)?;
+            let task = tokio::spawn(std::future::pending::<()>());
+            place.started(task.abort_handle());
+            Some((Arc::new(place), task))
+        };
+        let (working, works) = enter().unwrap();
+        let (twice, asked_twice) = enter().unwrap();
+        let (once, asked_once) = enter().unwrap();
+        let (silent, silents) = enter().unwrap();
+        working.works();
+        for place in [&twice, &once, &twice] {
+            place.works();
+            drop(Answering(Some(Arc::clone(place))));
+        }
+        let mut others = Vec::new();
+        // Each newcomer asks at once, and takes the place of whoever has the least need of theirs.
+        for gives_way in [silents, asked_once, asked_twice] {
+            let (newcomer, task) = enter().unwrap();
+            newcomer.works();
+            others.push((newcomer, task));
+            assert!(gives_way.await.unwrap_err().is_cancelled());
+        }
+        assert!(enter().is_none(), "all are at work");
+        assert!(!works.is_finished());
+        assert!(others.iter().all(|(_, task)| !task.is_finished()));
+        // Whoever was ended does not come back by an answer that was under way.
+        drop(Answering(Some(Arc::clone(&once))));
+        drop((working, twice, once, silent, others));
+        let table = open.table();
+        assert!(table.connections.is_empty() && table.resting.is_empty());
+    }
+
+    /// A body that comes to its end when it is told to.
+    struct Slow(bool);
+
+    impl Body for Slow {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if self.0 {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_whose_body_does_not_come_is_no_work() {
+        let open = Arc::new(Open::default());
+        let enter = || open.enter(ip("192.0.2.1"), 1, 1);
+        let place = Arc::new(enter().unwrap());
+        let task = tokio::spawn(std::future::pending::<()>());
+        place.started(task.abort_handle());
+        let mut heard = Heard::new(Slow(false), Some(Arc::clone(&place)));
+        tokio::select! {
+            biased;
+            _ = heard.frame() => panic!("it does not come"),
+            () = std::future::ready(()) => {}
+        }
+        assert!(open.table().silent.contains(&place.number));
+        heard.body.0 = true;
+        heard.collect().await.unwrap();
+        assert!(enter().is_none(), "it is whole");
+        let whole = Heard::new(Full::new(Bytes::new()), Some(Arc::clone(&place)));
+        drop((whole, Answering(Some(Arc::clone(&place)))));
+        assert!(enter().is_some(), "it is answered");
+        assert!(task.await.unwrap_err().is_cancelled());
     }
 }

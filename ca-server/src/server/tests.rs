@@ -6,6 +6,7 @@ use tokio::net::{TcpStream, UnixStream};
 use super::testing::{self, CONFIG, POLICY, Person, ca, data_folder, put};
 use super::{Running, ServeOptions, StartError, Watched, start};
 use crate::data::KEYS;
+use crate::ledger::LedgerError;
 use crate::signer::{IDENTITY, KeyPair, SignerError, file, key_set};
 use crate::time::Clock;
 
@@ -399,6 +400,25 @@ async fn bytes_that_are_not_http_are_answered_or_closed_and_nothing_else() {
     }
     let tcp = TcpStream::connect(ca.running.address).await.unwrap();
     assert!(exchange(tcp, READY).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_disk_below_its_reserve_is_no_fault_of_the_ledger_and_a_stop_is_clean() {
+    let ca = ca().await;
+    let state = std::sync::Arc::clone(ca.state());
+    let refuse = || async {
+        let asked = testing::request("GET", "/v1/roles", "");
+        let asked = asked.body(crate::http::Body::default()).unwrap();
+        assert_eq!(ca.send(testing::peer(), asked).await.status(), 401);
+    };
+    refuse().await;
+    state.ledger.store().pretend_free(0);
+    ca.clock.advance(Duration::from_secs(120));
+    // The summary is due and has no room.
+    let due = state.ledger.tick(state.now()).await;
+    assert!(matches!(due, Err(LedgerError::DiskFull)), "{due:?}");
+    drop(state);
+    ca.running.stop().await.unwrap();
 }
 
 #[tokio::test]

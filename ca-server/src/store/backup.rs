@@ -16,7 +16,9 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags, params};
 use sha2::{Digest as _, Sha256};
 
-use super::{Store, StoreError, from_sql, ledger as records, migrate, sync_folder_of, to_sql};
+use super::{
+    Abandoned, Store, StoreError, from_sql, ledger as records, migrate, sync_folder_of, to_sql,
+};
 use crate::data;
 use crate::ledger::record::{Draft, Hash, Kind};
 use crate::time::Timestamp;
@@ -45,7 +47,8 @@ pub struct Restored {
     pub files: Vec<PathBuf>,
 }
 
-/// Writes a backup to a file that does not exist yet, while the CA serves. `data` is the data
+/// Writes a backup to a file that does not exist yet, while the CA serves; one at a time, and not in
+/// a reader's turn: it may take minutes. What is not asked for any more is not left there. `data` is the data
 /// folder; every file in it goes along but the database, sockets and locks. `needed` are the files
 /// without which the CA would not serve, wherever they are; relative to the data folder.
 pub async fn backup(
@@ -55,13 +58,15 @@ pub async fn backup(
     path: PathBuf,
 ) -> Result<BackedUp, StoreError> {
     let of = Arc::clone(store);
-    store
-        .read(move |_| write_backup(&of, &data, &needed, &path))
-        .await
+    super::in_turn(&store.backing_up, move |abandoned| {
+        write_backup(&of, abandoned, &data, &needed, &path)
+    })
+    .await
 }
 
 fn write_backup(
     store: &Store,
+    abandoned: &Abandoned,
     data: &Path,
     needed: &[PathBuf],
     path: &Path,
@@ -72,7 +77,8 @@ fn write_backup(
         return Err(StoreError::Exists(path.to_owned()));
     }
     let found = files_of(data, needed, database, &part)?;
-    let source = super::open_reader(database)?;
+    let mut source = super::open_reader(database)?;
+    abandoned.interrupts(&mut source)?;
     room(store, &source, &found, path)?;
     // Dying anywhere before the last rename leaves `.part` behind, never half a backup by its name.
     let file = create_new(&part)?;
@@ -87,6 +93,7 @@ fn write_backup(
         "CREATE TABLE backup_files (path TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT",
     )?;
     for (name, source) in found {
+        abandoned.check()?;
         let bytes = std::fs::read(&source).map_err(unread(&source))?;
         let name = name
             .to_str()
@@ -107,14 +114,38 @@ fn write_backup(
             cause,
         },
     })?;
+    let made = Half(path);
     sync_folder_of(path)?;
-    let (bytes, sha256) = digest(path)?;
+    let (bytes, sha256) = digest(path, abandoned)?;
+    abandoned.check()?;
+    std::mem::forget(made);
     Ok(BackedUp {
         path: path.to_owned(),
         bytes,
         sha256,
         records,
     })
+}
+
+/// Removes what backups left in the data folder that was ended in the middle of them: theirs alone
+/// are such names. Only for whoever serves it, before it does.
+pub(crate) fn remove_left(data: &Path) {
+    let Ok(entries) = std::fs::read_dir(data) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let left = entry.file_name();
+        let Some(left) = left
+            .to_str()
+            .filter(|name| data::is_unfinished_backup(name))
+        else {
+            continue;
+        };
+        match std::fs::remove_file(entry.path()) {
+            Ok(()) => tracing::info!(file = left, "removed what a backup left"),
+            Err(error) => tracing::warn!(file = left, %error, "what a backup left stays"),
+        }
+    }
 }
 
 /// Makes the data folder `data`, which must not exist, from a backup, and starts a new epoch:
@@ -129,6 +160,8 @@ pub fn restore(
     if data.symlink_metadata().is_ok() {
         return Err(StoreError::Exists(data.to_owned()));
     }
+    // SQLite's own words for a file that is not there help nobody.
+    drop(File::open(path).map_err(at(path))?);
     let source = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     migrate::check(&source, path, migrate::STEPS)?;
     whole(&source)?;
@@ -418,12 +451,13 @@ fn create_new(path: &Path) -> Result<File, StoreError> {
         })
 }
 
-fn digest(path: &Path) -> Result<(u64, Hash), StoreError> {
+fn digest(path: &Path, abandoned: &Abandoned) -> Result<(u64, Hash), StoreError> {
     let mut file = File::open(path).map_err(at(path))?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
     let mut bytes = 0_u64;
     loop {
+        abandoned.check()?;
         let read = file.read(&mut buffer).map_err(at(path))?;
         let Some(piece) = buffer.get(..read).filter(|piece| !piece.is_empty()) else {
             break;

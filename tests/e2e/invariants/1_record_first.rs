@@ -80,5 +80,6 @@ fn refusals_of_strangers_fill_no_disk() {
         wire.ask(&alice.key, &json!({ "role": "production-admin" }));
     }
     let refused = lab.ca.records_of("refused").len();
-    assert!((1..=120).contains(&refused), "{refused}");
+    // Five a minute: ten, should the two hundred take longer than one.
+    assert!((5..=10).contains(&refused), "{refused}");
 }

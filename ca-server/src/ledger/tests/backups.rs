@@ -223,6 +223,90 @@ async fn a_backup_that_would_fill_the_disk_is_not_begun() {
     ask().await.unwrap();
 }
 
+/// What lies in the folder of that name.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_backup_that_nobody_waits_for_any_more_leaves_nothing() {
+    let lab = Lab::new();
+    served(&lab);
+    let large = std::fs::File::create(lab.folder.path().join("large")).unwrap();
+    large.set_len(16 << 20).unwrap();
+    let into = tempfile::tempdir().unwrap();
+    let (data, store) = (lab.folder.path().to_owned(), lab.ledger.store());
+    let make = |name: &str| backup::backup(store, data.clone(), Vec::new(), into.path().join(name));
+    let begun = async {
+        while names(into.path()).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        made = make("first") => panic!("{made:?}"),
+        () = begun => {}
+    }
+    // The next one is made when nothing goes on of the first.
+    make("second").await.unwrap();
+    assert_eq!(names(into.path()), ["second"]);
+}
+
+#[tokio::test]
+async fn many_backups_at_once_keep_no_reader_waiting() {
+    let lab = Lab::new();
+    served(&lab);
+    let into = tempfile::tempdir().unwrap();
+    let store = lab.ledger.store();
+    // One that waits for its turn, as all but the first do.
+    let turn = store.backing_up.acquire().await.unwrap();
+    let mut backups = tokio::task::JoinSet::new();
+    for name in ["1", "2", "3", "4", "5", "6", "7", "8", "9"] {
+        let (store, data) = (Arc::clone(store), lab.folder.path().to_owned());
+        let path = into.path().join(name);
+        backups.spawn(async move { backup::backup(&store, data, Vec::new(), path).await });
+    }
+    tokio::task::yield_now().await;
+    store.read(|_| Ok(())).await.unwrap();
+    assert!(names(into.path()).is_empty());
+    // Nor does a backup wait for readers.
+    let reading = store.reading.acquire_many(4).await.unwrap();
+    drop(turn);
+    while let Some(made) = backups.join_next().await {
+        made.unwrap().unwrap();
+    }
+    drop(reading);
+    assert_eq!(names(into.path()).len(), 9);
+}
+
+#[test]
+fn what_a_backup_left_is_known_by_its_name_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let left = crate::data::unfinished_backup("0123456789abcdef");
+    for name in [left.as_str(), "backup-0123456789abcdef.tmp.part"] {
+        write(&data.path().join(name), "half");
+    }
+    let others = [
+        "backup-2026-11-23",
+        "backup-old.tmp",
+        "backup-0123456789abcdef.tmp.mine",
+        "my-backup-0123456789abcdef.tmp",
+        "backup-0123456789abcdef",
+    ];
+    for name in others {
+        write(&data.path().join(name), "somebody's");
+    }
+    backup::remove_left(data.path());
+    let mut kept = names(data.path());
+    kept.sort();
+    let mut expected = others.map(str::to_owned).to_vec();
+    expected.sort();
+    assert_eq!(kept, expected);
+}
+
 #[tokio::test]
 async fn a_backup_that_lost_or_changed_anything_is_not_restored() {
     let lab = Lab::new();
