@@ -20,7 +20,8 @@ use serde_json::{Map, Value, json};
 use crate::certificate::CertificateToSign;
 use crate::login::cache::LoginCache;
 use crate::login::{Change, EndedBy, LiveLogin, LoginId};
-use crate::store::{DiskState, Store, StoreError, StoreOptions, guard, ledger as records};
+use crate::store::ledger::{self as records, InForce};
+use crate::store::{DiskState, Store, StoreError, StoreOptions, guard};
 use crate::time::Timestamp;
 
 pub mod list;
@@ -339,11 +340,13 @@ impl Ledger {
         text: &str,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
+        let kind = InForce::Policy;
         let entry = self
-            .draft(Kind::Policy, now)
+            .draft(kind.kind(), now)
             .fact("policy", digest)
             .finish()?;
         let work = Work::InForce {
+            kind,
             entry,
             says: ("policy", digest.to_owned()),
             text: Some(text.to_owned()),
@@ -357,7 +360,7 @@ impl Ledger {
     pub async fn policy_in_force(&self) -> Result<Option<(String, Timestamp)>, LedgerError> {
         let last = self
             .store
-            .read(|connection| records::last_of(connection, Kind::Policy))
+            .read(|connection| records::last_of(connection, InForce::Policy))
             .await?;
         let Some(row) = last else { return Ok(None) };
         match record::Leaf::decode(&row.leaf)?.facts.get("policy") {
@@ -375,14 +378,16 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let sha256 = Hash::of(signed.as_bytes()).to_string();
+        let kind = InForce::KeySet;
         let entry = self
-            .draft(Kind::KeySet, now)
+            .draft(kind.kind(), now)
             .fact("key_set_epoch", epoch)
             .fact("number", number)
             .fact("sha256", sha256.clone())
             .part(self.raw(PartName::Details, signed.as_bytes().to_vec()))
             .finish()?;
         let work = Work::InForce {
+            kind,
             entry,
             says: ("sha256", sha256),
             text: None,

@@ -10,7 +10,7 @@ use super::{Class, News, Outcome, Who, Work, Write};
 use crate::ledger::LedgerError;
 use crate::ledger::record::{Draft, Entry, Fact, Kind, Leaf, PartName};
 use crate::login::{Change, LiveLogin, LoginId};
-use crate::store::ledger::{self as records, Found};
+use crate::store::ledger::{self as records, Found, InForce};
 use crate::store::logins::{self, LoginRow};
 use crate::store::{DiskState, Head, StoreError};
 use crate::time::Timestamp;
@@ -53,8 +53,8 @@ impl Step<'_> {
             mut work,
         } = write;
         // What is in force already needs no record, and so no room: a CA starts on a full disk.
-        if let Work::InForce { entry, says, .. } = &work
-            && self.is_in_force(entry.kind, says)?
+        if let Work::InForce { kind, says, .. } = &work
+            && self.is_in_force(*kind, says)?
         {
             return Ok(Outcome::default());
         }
@@ -144,7 +144,9 @@ impl Step<'_> {
                     ended: Some(entry.time),
                 });
             }
-            Work::InForce { entry, says, text } => {
+            Work::InForce {
+                entry, says, text, ..
+            } => {
                 if let Some(text) = text {
                     records::keep_policy(self.connection, &says.1, &text)?;
                 }
@@ -161,8 +163,8 @@ impl Step<'_> {
         Ok(Outcome { index, ended: None })
     }
 
-    /// Whether the last record of a kind has that fact.
-    fn is_in_force(&self, kind: Kind, says: &(&str, String)) -> Result<bool, StoreError> {
+    /// Whether what is in force has that fact.
+    fn is_in_force(&self, kind: InForce, says: &(&str, String)) -> Result<bool, StoreError> {
         let Some(row) = records::last_of(self.connection, kind)? else {
             return Ok(false);
         };
