@@ -192,7 +192,7 @@ impl From<IssueError> for Failure {
             .retry_after(wait),
             IssueError::TooManyToday { wait } => Failure::new(
                 Kind::TooMany,
-                "You had as many certificates as one person may have in a day.",
+                "You had as many certificates and logins as one person may have in a day.",
                 "Look for a script that asks in a loop: one certificate serves many connections \
                  until it expires.",
             )
