@@ -59,6 +59,14 @@ pub enum LedgerError {
         /// Which.
         name: String,
     },
+    /// The operator: whoever has the name would take it back with their next certificate.
+    #[error("whoever has the {kind} {name:?} is signed in")]
+    OwnerSignedIn {
+        /// `email` or `username`.
+        kind: &'static str,
+        /// Which.
+        name: String,
+    },
     /// Us: chance gave a serial twice (A35).
     #[error("the serial was used before")]
     SerialTaken,
@@ -398,7 +406,8 @@ impl Ledger {
     }
 
     /// Lets somebody else of that issuer have an e-mail address or user name from now on: how an
-    /// operator enrols a person anew whose old account at the issuer is gone (A22). False if nobody
+    /// operator enrols a person anew whose old account at the issuer is gone (A22). Refused while a
+    /// login of the old account lives: its next certificate would take the name back. False if nobody
     /// had it: then there is no record either.
     pub(crate) async fn free_name(
         &self,

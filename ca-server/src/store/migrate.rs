@@ -11,6 +11,7 @@ pub(crate) const STEPS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_in_force.sql"),
     include_str!("../../migrations/sqlite/0003_epoch.sql"),
+    include_str!("../../migrations/sqlite/0004_live_logins.sql"),
 ];
 
 /// `PRAGMA application_id`: "jssh".

@@ -4,6 +4,7 @@
 //! changed. Here the rules of invariant 4, A14, A19, A22 and A35 are asked for the last time, against
 //! what is stored.
 
+use jit_ssh_api::admin;
 use rusqlite::Connection;
 
 use super::{Class, News, Outcome, Who, Work, Write};
@@ -71,6 +72,9 @@ impl Step<'_> {
             && records::record_of_serial(self.connection, serial)?.is_some()
         {
             return Err(Failure::Refused(LedgerError::SerialTaken));
+        }
+        if let Work::FreeName { name, .. } = &work {
+            self.owner_is_away(name, now)?;
         }
         let found = match &who {
             Who::Nobody => Found::default(),
@@ -161,6 +165,20 @@ impl Step<'_> {
             }
         };
         Ok(Outcome { index, ended: None })
+    }
+
+    /// Whoever has a name has no login that lives. Only reads.
+    fn owner_is_away(&self, name: &admin::Name, now: Timestamp) -> Result<(), Failure> {
+        let kind = name.kind.name();
+        match logins::owner(self.connection, &name.issuer, kind, &name.name)? {
+            Some(owner) if logins::is_signed_in(self.connection, owner, now)? => {
+                Err(Failure::Refused(LedgerError::OwnerSignedIn {
+                    kind,
+                    name: name.name.clone(),
+                }))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether what is in force has that fact.
