@@ -17,7 +17,7 @@ use rand::rngs::StdRng;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::certificate::CertificateToSign;
+use crate::certificate::{CertificateToSign, Kind as CertificateKind, User};
 use crate::login::cache::LoginCache;
 use crate::login::{Change, EndedBy, LiveLogin, LoginId};
 use crate::store::ledger::{self as records, InForce};
@@ -118,19 +118,19 @@ pub struct Context {
 
 /// A certificate whose bytes are durable in the ledger. Only [`Ledger::record`] makes one.
 #[derive(Debug)]
-pub struct Recorded {
-    certificate: CertificateToSign,
+pub struct Recorded<K: CertificateKind = User> {
+    certificate: CertificateToSign<K>,
     index: u64,
 }
 
-impl Recorded {
+impl<K: CertificateKind> Recorded<K> {
     /// What was recorded.
-    pub fn certificate(&self) -> &CertificateToSign {
+    pub fn certificate(&self) -> &CertificateToSign<K> {
         &self.certificate
     }
 
     /// Gives it to the signer.
-    pub fn into_certificate(self) -> CertificateToSign {
+    pub fn into_certificate(self) -> CertificateToSign<K> {
         self.certificate
     }
 
@@ -141,7 +141,7 @@ impl Recorded {
 
     /// For tests of the signer: not in any ledger.
     #[cfg(test)]
-    pub(crate) fn for_test(certificate: CertificateToSign) -> Self {
+    pub(crate) fn for_test(certificate: CertificateToSign<K>) -> Self {
         Recorded {
             certificate,
             index: 0,
