@@ -25,6 +25,7 @@ use crate::store::logins::LoginRow;
 use crate::store::{Head, Store, StoreError};
 use crate::time::Timestamp;
 
+mod login;
 mod step;
 
 use step::{Failure, Step};
