@@ -1,34 +1,40 @@
-//! What a certificate will say: a [`Grant`], a proven key and a login come in, a
-//! [`CertificateToSign`] goes out, whose bytes are made once and never again: the ledger records
-//! exactly them, the signer signs exactly them (invariant 1). Pure: no I/O, clock and chance are
-//! arguments.
+//! What a certificate will say: a [`Grant`](crate::policy::Grant), a proven key and a login come in (of a host: its names
+//! and its key), a [`CertificateToSign`] goes out, whose bytes are made once and never again: the
+//! ledger records exactly them, the signer signs exactly them (invariant 1). Pure: no I/O, clock and
+//! chance are arguments.
 //!
 //! Invariant 2: one certificate, one role. Principals, lifetime, options and extensions come from
 //! the grant and from nowhere else. The terms are kept beside the bytes, so that [`check`] can
-//! compare both just before the signature. Format: PROTOCOL.certkeys; `docs/certificate.md` goes
-//! through it field by field.
+//! compare both just before the signature. People's and hosts' certificates are two types, each with
+//! a CA key of its own type (A37). Format: PROTOCOL.certkeys; `docs/certificate.md` goes through that
+//! of a person field by field.
 
-use std::collections::BTreeSet;
+use std::marker::PhantomData;
 
 use ssh_key::PublicKey;
 
 use crate::entropy::{self, Entropy};
-use crate::policy::{Grant, NameError};
-use crate::time::Timestamp;
+use crate::policy::NameError;
 
 pub mod check;
 mod encode;
+mod host;
 pub mod key;
 mod key_id;
+mod kind;
 mod options;
 mod serial;
+mod user;
 mod validity;
 
 pub(crate) use encode::string;
 
+pub use host::{HostCertificate, HostName, HostTerms};
 pub use key::{AcceptedKey, KeyError};
 pub use key_id::MAX_KEY_ID;
-pub use validity::{BACKDATED, MAX_VALIDITY};
+pub use kind::{Host, Kind, User};
+pub use user::{LoginFacts, UserCertificate, UserTerms};
+pub use validity::{BACKDATED, MAX_HOST_VALIDITY, MAX_VALIDITY};
 
 /// The extension that carries the login's id.
 pub const LOGIN_EXTENSION: &str = "login@jit-ssh.dev";
@@ -37,44 +43,20 @@ pub const POLICY_EXTENSION: &str = "policy@jit-ssh.dev";
 /// The extension that carries the end of the access, in seconds since 1970-01-01 UTC.
 pub const ACCESS_UNTIL_EXTENSION: &str = "access-until@jit-ssh.dev";
 
-/// Everything that a user certificate is made of.
-pub struct UserCertificate<'a> {
-    /// What the policy granted.
-    pub grant: &'a Grant,
-    /// The key, proven and of a kind that we certify.
-    pub key: &'a AcceptedKey,
-    /// The login behind it.
-    pub login: LoginFacts<'a>,
-    /// The user CA that will sign.
-    pub ca: &'a CaPublicKey,
-    /// Now.
-    pub now: Timestamp,
-}
-
-/// What a certificate says about its login.
-#[derive(Clone, Copy, Debug)]
-pub struct LoginFacts<'a> {
-    /// Its id.
-    pub id: &'a str,
-    /// The person's name for people who read logs; any text, only its safe characters are used.
-    pub name: &'a str,
-    /// When it ends; no certificate outlives it.
-    pub ends: Timestamp,
-}
-
-/// The public key of the *user* CA. The host CA's is another type, so that no user certificate is
-/// ever made for it (A37).
+/// The public key of a CA for one kind of certificate: none of the other kind is ever made for it
+/// (A37).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CaPublicKey {
+pub struct CaPublicKey<K: Kind = User> {
     public: PublicKey,
     blob: Vec<u8>,
+    kind: PhantomData<K>,
 }
 
 /// A certificate without its signature: the exact bytes, and the terms that they must keep.
 ///
-/// Made only by [`CertificateToSign::user`]; cannot be changed or copied.
+/// Made only by `CertificateToSign::user` and `CertificateToSign::host`; cannot be changed or copied.
 #[derive(Debug)]
-pub struct CertificateToSign {
+pub struct CertificateToSign<K: Kind = User> {
     bytes: Vec<u8>,
     serial: u64,
     key_id: String,
@@ -82,35 +64,25 @@ pub struct CertificateToSign {
     valid_before: u64,
     certificate_type: &'static str,
     key_fingerprint: String,
-    terms: Terms,
+    terms: Terms<K>,
 }
 
-/// What was agreed: from the grant and the login, past the encoder. [`check`] holds the encoded
-/// bytes against it.
+/// What was agreed: of a person's from the grant and the login, past the encoder. [`check`] holds the
+/// encoded bytes against it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// The one role.
-    pub role: String,
+pub struct Terms<K: Kind = User> {
     /// Exactly these principals, in this order.
     pub principals: Vec<String>,
-    /// Standard extensions, exactly these.
-    pub permits: BTreeSet<&'static str>,
-    /// Networks of `source-address`; empty: no such option.
-    pub source: Vec<String>,
-    /// The login's id.
-    pub login: String,
-    /// The policy's digest.
-    pub policy: String,
-    /// When the access ends, seconds since 1970-01-01 UTC.
-    pub access_until: u64,
     /// Not valid before this second.
     pub not_before: u64,
     /// Not valid from this second on.
     pub not_after: u64,
     /// The key to certify, RFC 4253 §6.6.
     pub key: Vec<u8>,
-    /// The user CA's key, RFC 4253 §6.6.
+    /// The CA's key, RFC 4253 §6.6.
     pub ca: Vec<u8>,
+    /// What only this kind of certificate has.
+    pub own: K::Own,
 }
 
 /// Why there is no certificate to sign.
@@ -131,45 +103,63 @@ pub enum CertificateError {
         role: String,
     },
     /// Us: a login's id that does not fit a key id.
-    #[error("the login's id {0:?} is not 1 to {max} of [A-Za-z0-9_-]", max = key_id::MAX_LOGIN_ID)]
+    #[error("the login's id {0:?} is not 1 to {max} of [A-Za-z0-9_-]", max = key_id::MAX_ID)]
     LoginId(String),
+    /// Us: a host's id that does not fit a key id.
+    #[error("the host's id {0:?} is not 1 to {max} of [A-Za-z0-9_-]", max = key_id::MAX_ID)]
+    HostId(String),
+    /// The caller: a host without a name would be every host (A33).
+    #[error("the host has no name")]
+    NoHostName,
+    /// The caller: not one exact name of a host.
+    #[error("{0:?} is not the exact name of a host, in lower case and without wildcards")]
+    HostName(String),
+    /// Us: nothing of it would be valid.
+    #[error("it would end before the next second")]
+    NoTime,
     /// Us: a field that the format cannot hold.
     #[error("a field of {0} bytes does not fit the certificate format")]
     TooLong(usize),
     /// The operator: sshd reads only so many.
-    #[error("the role has {0} principals, and sshd reads {max} at most", max = check::MAX_PRINCIPALS)]
+    #[error("it has {0} principals, and sshd reads {max} at most", max = check::MAX_PRINCIPALS)]
     TooManyPrincipals(usize),
-    /// The operator: a user CA of a kind that we do not sign with (A40).
-    #[error("a user CA must be Ed25519 or ECDSA P-256, this one is {0}")]
+    /// The operator: a CA key of a kind that we do not sign with (A40).
+    #[error("a CA key must be Ed25519 or ECDSA P-256, this one is {0}")]
     CaKind(String),
     /// Us: a name that the policy should not have let through.
     #[error(transparent)]
     Name(#[from] NameError),
 }
 
-impl CertificateToSign {
-    /// Makes the bytes of one user certificate: the only constructor.
-    pub fn user(
-        ask: &UserCertificate<'_>,
+/// What the makers of both kinds hand to the encoder.
+struct Draft<'a> {
+    key: &'a AcceptedKey,
+    key_id: String,
+    principals: &'a [&'a str],
+    window: validity::Window,
+    critical: &'a [options::Entry],
+    extensions: &'a [options::Entry],
+}
+
+impl<K: Kind> CertificateToSign<K> {
+    /// Makes the bytes.
+    fn new(
+        draft: Draft<'_>,
+        terms: Terms<K>,
         rng: &mut impl Entropy,
     ) -> Result<Self, CertificateError> {
-        let UserCertificate {
-            grant,
+        let Draft {
             key,
-            login,
-            ca,
-            now,
-        } = ask;
-        let principals: Vec<&str> = grant.principals().iter().map(AsRef::as_ref).collect();
-        let role = grant.role().as_str();
-        match principals.len() {
-            0 => return Err(CertificateError::NoPrincipal { role: role.into() }),
-            1..=check::MAX_PRINCIPALS => {}
-            more => return Err(CertificateError::TooManyPrincipals(more)),
+            key_id,
+            principals,
+            window,
+            critical,
+            extensions,
+        } = draft;
+        if principals.len() > check::MAX_PRINCIPALS {
+            return Err(CertificateError::TooManyPrincipals(principals.len()));
         }
-        let window = validity::window(*now, grant.validity(), login.ends)?;
         let serial = serial::random(rng);
-        let key_id = key_id::compose(login.name, login.id, role)?;
         let nonce: [u8; 32] = entropy::bytes(rng);
         let certificate_type = key.certificate_type();
         let bytes = encode::to_be_signed(&encode::Fields {
@@ -177,13 +167,14 @@ impl CertificateToSign {
             nonce: &nonce,
             key: key.fields(),
             serial,
+            kind: K::TYPE,
             key_id: &key_id,
-            principals: &principals,
+            principals,
             valid_after: window.after,
             valid_before: window.before,
-            critical: &options::critical(grant),
-            extensions: &options::extensions(grant, login.id, login.ends.seconds()),
-            ca: &ca.blob,
+            critical,
+            extensions,
+            ca: &terms.ca,
         })?;
         Ok(CertificateToSign {
             bytes,
@@ -193,22 +184,7 @@ impl CertificateToSign {
             valid_before: window.before,
             certificate_type,
             key_fingerprint: key.fingerprint(),
-            terms: Terms {
-                role: role.into(),
-                principals: principals.iter().map(|&name| name.into()).collect(),
-                permits: grant.extensions().iter().map(|e| e.name()).collect(),
-                source: grant.source().iter().map(ToString::to_string).collect(),
-                login: login.id.into(),
-                policy: grant.policy_digest().into(),
-                access_until: login.ends.seconds(),
-                not_before: now.minus(BACKDATED).seconds(),
-                not_after: login
-                    .ends
-                    .min(now.plus(grant.validity().min(MAX_VALIDITY)))
-                    .seconds(),
-                key: key.blob().into(),
-                ca: ca.blob.clone(),
-            },
+            terms,
         })
     }
 
@@ -218,7 +194,7 @@ impl CertificateToSign {
     }
 
     /// What the bytes must keep.
-    pub fn terms(&self) -> &Terms {
+    pub fn terms(&self) -> &Terms<K> {
         &self.terms
     }
 
@@ -227,17 +203,12 @@ impl CertificateToSign {
         self.serial
     }
 
-    /// `NAME/login=ID/role=ROLE`, as sshd logs it.
+    /// `NAME/login=ID/role=ROLE`, as sshd logs it; of a host `NAME/host=ID`.
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
 
-    /// The one role.
-    pub fn role(&self) -> &str {
-        &self.terms.role
-    }
-
-    /// The role's principals for this person; never empty.
+    /// The role's principals for this person, or the host's names; never empty.
     pub fn principals(&self) -> &[String] {
         &self.terms.principals
     }
@@ -263,8 +234,8 @@ impl CertificateToSign {
     }
 }
 
-impl CaPublicKey {
-    /// Takes the user CA's public key, Ed25519 or ECDSA P-256 (A40).
+impl<K: Kind> CaPublicKey<K> {
+    /// Takes a CA's public key, Ed25519 or ECDSA P-256 (A40).
     pub fn new(public: &PublicKey) -> Result<Self, CertificateError> {
         let accepted = AcceptedKey::new(public)
             .map_err(|_| CertificateError::CaKind(public.algorithm().to_string()))?;
@@ -272,6 +243,7 @@ impl CaPublicKey {
             "ssh-ed25519" | "ecdsa-sha2-nistp256" => Ok(CaPublicKey {
                 public: PublicKey::from(public.key_data().clone()),
                 blob: accepted.blob().into(),
+                kind: PhantomData,
             }),
             other => Err(CertificateError::CaKind(other.into())),
         }

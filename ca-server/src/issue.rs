@@ -25,8 +25,11 @@ use crate::server::state::{Snapshot, State};
 use crate::signer::{Issued, SignerError};
 use crate::time::Timestamp;
 
+mod budget;
 mod renew;
 mod user;
+
+use budget::Budget;
 
 /// Who asks for what.
 #[derive(Debug)]
@@ -81,8 +84,8 @@ pub(crate) enum IssueError {
         /// Seconds.
         wait: u64,
     },
-    /// The caller: later. All of them stay in the ledger for ever.
-    #[error("too many certificates of one person in a day")]
+    /// The caller: later. What is written stays in the ledger for ever.
+    #[error("too many records of one person in a day")]
     TooManyToday {
         /// Seconds.
         wait: u64,
@@ -140,16 +143,23 @@ async fn within(
     still_configured(snapshot, login)?;
     // 5. Fresh enough to be decided on; an outage of the issuer may stretch that, by role.
     let freshness = renew::freshness(snapshot, login, now).await;
-    // 6. The policy decides; the request can only narrow.
+    // 6. The policy decides; the request can only narrow. What a token said is written whatever is
+    //    decided, and so it counts whatever is decided.
+    let mut budget = Budget::new(state, snapshot, login, now);
+    if login.changes() {
+        budget.charge()?;
+    }
     let ask = ask(input);
-    let grant = decide(state, snapshot, input, login, &ask, freshness).await?;
-    // 7. The certificate, without a signature; unless the person had a day's worth.
-    not_too_many(state, snapshot, login, now)?;
-    let certificate = certificate(state, snapshot, login, &grant, now)?;
+    let decided = decide(state, snapshot, input, login, &ask, freshness).await;
+    let grant = budget.keep_if(!is_unwritten(&decided), decided)?;
+    // 7. The certificate, without a signature; unless the person had a day's worth of records.
+    let made = certificate(state, snapshot, login, &grant, now);
+    let certificate = budget.keep_if(made.is_ok(), made)?;
+    budget.charge()?;
     // 8. The record: exactly these bytes, durable, in one transaction with the opening or the
     //    refresh of the login, and only if that login still lives there.
     //    If we die here, the record stands for a certificate that nobody got.
-    let recorded = record(
+    let written = record(
         state,
         input,
         login,
@@ -157,7 +167,8 @@ async fn within(
         certificate,
         freshness.is_outage(),
     )
-    .await?;
+    .await;
+    let recorded = budget.keep_if(written.is_ok(), written)?;
     // 9. The signature, after a last look at the bytes. It exists in memory only: if we die here, a
     //    client that asks again gets another certificate and another record.
     let issued = sign(state, recorded, now).await?;
@@ -206,17 +217,9 @@ fn not_too_often(
     })
 }
 
-fn not_too_many(
-    state: &State,
-    snapshot: &Snapshot,
-    login: &LiveLogin,
-    now: Timestamp,
-) -> Result<(), IssueError> {
-    let limit = snapshot.config.limits.certificates_per_day;
-    state
-        .certificates
-        .count(&login.identity.person, limit, now)
-        .map_err(|wait| IssueError::TooManyToday { wait })
+/// Whether the ledger refused to write what was decided: then nothing of this request is in it.
+fn is_unwritten<T>(decided: &Result<T, IssueError>) -> bool {
+    matches!(decided, Err(IssueError::Ledger(_)))
 }
 
 fn ask(input: &IssueInput) -> Ask {
@@ -443,3 +446,6 @@ async fn is_unreachable(snapshot: &Snapshot, login: &LiveLogin, now: Timestamp) 
         Reachability::Unreachable { .. }
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,10 +17,11 @@ use rand::rngs::StdRng;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::certificate::CertificateToSign;
+use crate::certificate::{CertificateToSign, Kind as CertificateKind, User};
 use crate::login::cache::LoginCache;
 use crate::login::{Change, EndedBy, LiveLogin, LoginId};
-use crate::store::{DiskState, Store, StoreError, StoreOptions, guard, ledger as records};
+use crate::store::ledger::{self as records, InForce};
+use crate::store::{DiskState, Store, StoreError, StoreOptions, guard};
 use crate::time::Timestamp;
 
 pub mod list;
@@ -53,6 +54,14 @@ pub enum LedgerError {
     /// The operator: somebody else of that issuer came with this name before (A22).
     #[error("the {kind} {name:?} belongs to another person of this issuer")]
     NameTaken {
+        /// `email` or `username`.
+        kind: &'static str,
+        /// Which.
+        name: String,
+    },
+    /// The operator: whoever has the name would take it back with their next certificate.
+    #[error("whoever has the {kind} {name:?} is signed in")]
+    OwnerSignedIn {
         /// `email` or `username`.
         kind: &'static str,
         /// Which.
@@ -109,19 +118,19 @@ pub struct Context {
 
 /// A certificate whose bytes are durable in the ledger. Only [`Ledger::record`] makes one.
 #[derive(Debug)]
-pub struct Recorded {
-    certificate: CertificateToSign,
+pub struct Recorded<K: CertificateKind = User> {
+    certificate: CertificateToSign<K>,
     index: u64,
 }
 
-impl Recorded {
+impl<K: CertificateKind> Recorded<K> {
     /// What was recorded.
-    pub fn certificate(&self) -> &CertificateToSign {
+    pub fn certificate(&self) -> &CertificateToSign<K> {
         &self.certificate
     }
 
     /// Gives it to the signer.
-    pub fn into_certificate(self) -> CertificateToSign {
+    pub fn into_certificate(self) -> CertificateToSign<K> {
         self.certificate
     }
 
@@ -132,7 +141,7 @@ impl Recorded {
 
     /// For tests of the signer: not in any ledger.
     #[cfg(test)]
-    pub(crate) fn for_test(certificate: CertificateToSign) -> Self {
+    pub(crate) fn for_test(certificate: CertificateToSign<K>) -> Self {
         Recorded {
             certificate,
             index: 0,
@@ -339,11 +348,13 @@ impl Ledger {
         text: &str,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
+        let kind = InForce::Policy;
         let entry = self
-            .draft(Kind::Policy, now)
+            .draft(kind.kind(), now)
             .fact("policy", digest)
             .finish()?;
         let work = Work::InForce {
+            kind,
             entry,
             says: ("policy", digest.to_owned()),
             text: Some(text.to_owned()),
@@ -357,7 +368,7 @@ impl Ledger {
     pub async fn policy_in_force(&self) -> Result<Option<(String, Timestamp)>, LedgerError> {
         let last = self
             .store
-            .read(|connection| records::last_of(connection, Kind::Policy))
+            .read(|connection| records::last_of(connection, InForce::Policy))
             .await?;
         let Some(row) = last else { return Ok(None) };
         match record::Leaf::decode(&row.leaf)?.facts.get("policy") {
@@ -375,14 +386,16 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let sha256 = Hash::of(signed.as_bytes()).to_string();
+        let kind = InForce::KeySet;
         let entry = self
-            .draft(Kind::KeySet, now)
+            .draft(kind.kind(), now)
             .fact("key_set_epoch", epoch)
             .fact("number", number)
             .fact("sha256", sha256.clone())
             .part(self.raw(PartName::Details, signed.as_bytes().to_vec()))
             .finish()?;
         let work = Work::InForce {
+            kind,
             entry,
             says: ("sha256", sha256),
             text: None,
@@ -393,7 +406,8 @@ impl Ledger {
     }
 
     /// Lets somebody else of that issuer have an e-mail address or user name from now on: how an
-    /// operator enrols a person anew whose old account at the issuer is gone (A22). False if nobody
+    /// operator enrols a person anew whose old account at the issuer is gone (A22). Refused while a
+    /// login of the old account lives: its next certificate would take the name back. False if nobody
     /// had it: then there is no record either.
     pub(crate) async fn free_name(
         &self,

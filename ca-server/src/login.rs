@@ -199,6 +199,11 @@ impl LiveLogin {
     pub fn is_new(&self) -> bool {
         matches!(self.change, Change::Opens(_))
     }
+
+    /// Something of it is still to be written.
+    pub(crate) fn changes(&self) -> bool {
+        !matches!(self.change, Change::None)
+    }
 }
 
 /// What the next record writes of a login, in its own transaction.

@@ -13,7 +13,9 @@ use jit_ssh_api::key_set::{KeySet, Purpose, State};
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
 
 use crate::certificate::check::{self, CheckError};
-use crate::certificate::{AcceptedKey, CaPublicKey, CertificateError, CertificateToSign};
+use crate::certificate::{
+    AcceptedKey, CaPublicKey, CertificateError, CertificateToSign, Kind, User,
+};
 use crate::ledger::Recorded;
 use crate::secret::Secret;
 
@@ -29,19 +31,26 @@ pub use key_pair::{KeyKind, KeyPair, PairError};
 #[derive(Debug)]
 pub struct Keyring {
     identity: PublicKey,
-    user_ca: KeyPair,
-    user_ca_public: CaPublicKey,
+    user_ca: CaKey<User>,
     host_ca: PublicKey,
     bundle: PublicKey,
     ledger: PublicKey,
 }
 
-/// A signed certificate. Only [`Keyring::sign`] makes one, only of what is recorded; there is no
+/// The unlocked key of a CA, for one kind of certificate: what was recorded for the other kind does not
+/// come to it (A37).
+#[derive(Debug)]
+pub struct CaKey<K: Kind> {
+    pair: KeyPair,
+    public: CaPublicKey<K>,
+}
+
+/// A signed certificate. Only [`CaKey::sign`] makes one, only of what is recorded; there is no
 /// other way to a line that a client could use.
 #[derive(Debug)]
-pub struct Issued {
+pub struct Issued<K: Kind = User> {
     line: String,
-    certificate: CertificateToSign,
+    certificate: CertificateToSign<K>,
 }
 
 /// Why nothing is signed.
@@ -88,7 +97,7 @@ pub enum SignerError {
     #[error("the last look before signing refused the certificate: {0}")]
     LastLook(#[from] CheckError),
     /// Us: the key does not sign.
-    #[error("the user CA did not sign: {0}")]
+    #[error("the CA's key did not sign: {0}")]
     Signing(PairError),
 }
 
@@ -98,13 +107,12 @@ impl Keyring {
     pub fn open(folder: &Path, passphrase: Option<&Secret<String>>) -> Result<Self, SignerError> {
         file::check_folder(folder)?;
         let identity = file::read_public(folder, IDENTITY)?;
-        let user_ca = Self::unlock(folder, Purpose::UserCa, passphrase)?;
+        let user_ca = CaKey::unlock(folder, passphrase)?;
         let public = |purpose| -> Result<PublicKey, FileError> {
             Ok(file::read(folder, file_name(purpose))?.public_key().clone())
         };
         let keyring = Keyring {
             identity,
-            user_ca_public: CaPublicKey::new(user_ca.public_key())?,
             user_ca,
             host_ca: public(Purpose::HostCa)?,
             bundle: public(Purpose::Bundle)?,
@@ -125,7 +133,7 @@ impl Keyring {
 
     /// The user CA's public key, which goes into certificates.
     pub fn user_ca(&self) -> &CaPublicKey {
-        &self.user_ca_public
+        &self.user_ca.public
     }
 
     /// The identity key: what clients and hosts pin.
@@ -141,7 +149,7 @@ impl Keyring {
     /// The public key of one purpose.
     pub fn public_key(&self, purpose: Purpose) -> &PublicKey {
         match purpose {
-            Purpose::UserCa => self.user_ca_public.public_key(),
+            Purpose::UserCa => self.user_ca.public.public_key(),
             Purpose::HostCa => &self.host_ca,
             Purpose::Bundle => &self.bundle,
             Purpose::Ledger => &self.ledger,
@@ -175,28 +183,9 @@ impl Keyring {
         Ok(())
     }
 
-    /// Looks at the recorded bytes once more, signs exactly them, and puts the line together.
+    /// Signs a person's certificate with the user CA.
     pub fn sign(&self, recorded: Recorded) -> Result<Issued, SignerError> {
-        let certificate = recorded.into_certificate();
-        let bytes = certificate.to_be_signed();
-        check::last_look(bytes, certificate.terms(), self.user_ca_public.blob())?;
-        let signature = self.user_ca.sign(bytes).map_err(SignerError::Signing)?;
-        let mut whole = Vec::with_capacity(
-            bytes
-                .len()
-                .saturating_add(signature.len())
-                .saturating_add(4),
-        );
-        whole.extend_from_slice(bytes);
-        crate::certificate::string(&mut whole, &signature)?;
-        let kind = certificate.certificate_type();
-        let mut line = String::with_capacity(whole.len().saturating_mul(2));
-        line.push_str(kind);
-        line.push(' ');
-        STANDARD.encode_string(&whole, &mut line);
-        line.push(' ');
-        line.push_str(certificate.key_id());
-        Ok(Issued { line, certificate })
+        self.user_ca.sign(recorded)
     }
 
     /// Every key with the name of its file.
@@ -221,14 +210,52 @@ impl Keyring {
     }
 }
 
-impl Issued {
+impl<K: Kind> CaKey<K> {
+    /// Unlocks the key of that kind's CA in the folder `keys`.
+    pub fn unlock(folder: &Path, passphrase: Option<&Secret<String>>) -> Result<Self, SignerError> {
+        let pair = Keyring::unlock(folder, K::CA, passphrase)?;
+        let public = CaPublicKey::new(pair.public_key())?;
+        Ok(CaKey { pair, public })
+    }
+
+    /// Its public key, which goes into certificates.
+    pub fn public_key(&self) -> &CaPublicKey<K> {
+        &self.public
+    }
+
+    /// Looks at the recorded bytes once more, signs exactly them, and puts the line together.
+    pub fn sign(&self, recorded: Recorded<K>) -> Result<Issued<K>, SignerError> {
+        let certificate = recorded.into_certificate();
+        let bytes = certificate.to_be_signed();
+        check::last_look(bytes, certificate.terms(), self.public.blob())?;
+        let signature = self.pair.sign(bytes).map_err(SignerError::Signing)?;
+        let mut whole = Vec::with_capacity(
+            bytes
+                .len()
+                .saturating_add(signature.len())
+                .saturating_add(4),
+        );
+        whole.extend_from_slice(bytes);
+        crate::certificate::string(&mut whole, &signature)?;
+        let kind = certificate.certificate_type();
+        let mut line = String::with_capacity(whole.len().saturating_mul(2));
+        line.push_str(kind);
+        line.push(' ');
+        STANDARD.encode_string(&whole, &mut line);
+        line.push(' ');
+        line.push_str(certificate.key_id());
+        Ok(Issued { line, certificate })
+    }
+}
+
+impl<K: Kind> Issued<K> {
     /// `TYPE BASE64 KEYID`: one line, as `ssh` reads it.
     pub fn line(&self) -> &str {
         &self.line
     }
 
     /// What was signed.
-    pub fn certificate(&self) -> &CertificateToSign {
+    pub fn certificate(&self) -> &CertificateToSign<K> {
         &self.certificate
     }
 }

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
-use crate::ledger::record::{Fact, Kind, Leaf};
+use crate::ledger::record::{Fact, Leaf};
 use crate::time::Timestamp;
 
 pub mod backup;
@@ -444,7 +444,7 @@ pub(crate) fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What the record of the present epoch says of the one before.
 fn epoch_before(connection: &Connection) -> Result<Option<u64>, StoreError> {
-    let Some(row) = ledger::last_of(connection, Kind::Epoch)? else {
+    let Some(row) = ledger::last_of(connection, ledger::InForce::Epoch)? else {
         return Ok(None);
     };
     let leaf = Leaf::decode(&row.leaf)

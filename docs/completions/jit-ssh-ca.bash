@@ -135,7 +135,7 @@ _jit__ssh__ca() {
             fi
             case "${prev}" in
                 --kind)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "certificate signing-failed login-opened login-refreshed login-ended refused refused-summary admin policy key-set epoch" -- "${cur}"))
                     return 0
                     ;;
                 --user)

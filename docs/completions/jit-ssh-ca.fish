@@ -202,7 +202,17 @@ complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __f
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -f -a "list" -d 'List records, newest first: certificates, refusals, logins, admin commands'
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l kind -d 'Only records of this kind: certificate, refused, login-opened, login-ended, admin, policy …' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l kind -d 'Only records of this kind' -r -f -a "certificate\t''
+signing-failed\t''
+login-opened\t''
+login-refreshed\t''
+login-ended\t''
+refused\t''
+refused-summary\t''
+admin\t''
+policy\t''
+key-set\t''
+epoch\t''"
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l user -d 'Only about this person: e-mail address, subject or username' -r
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l role -d 'Only about this role' -r
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l login -d 'Only of this login' -r

@@ -1,12 +1,13 @@
 //! The last look: just before the signature, the encoded bytes are read again, by a reader of their
-//! own that shares nothing with the encoder, and each rule of invariant 2 is asked once more: first
-//! what no certificate of ours may ever be, then what this one was agreed to be ([`Terms`]).
+//! own that shares nothing with the encoder, and each rule of invariant 2 is asked once more: what no
+//! certificate of ours may ever be, what one of its kind may not, what this one was agreed to be
+//! ([`Terms`]).
 //!
 //! One small function a rule, its source beside it. A rule that fails is our fault, never the
 //! caller's: nothing is signed, and the failure is recorded.
 
-use super::Terms;
-use super::{ACCESS_UNTIL_EXTENSION, BACKDATED, LOGIN_EXTENSION, MAX_VALIDITY, POLICY_EXTENSION};
+use super::{ACCESS_UNTIL_EXTENSION, BACKDATED, LOGIN_EXTENSION, POLICY_EXTENSION};
+use super::{HostTerms, Kind, Terms, UserTerms};
 
 /// sshd: `SSHKEY_CERT_MAX_PRINCIPALS` (sshkey.h); one more, and it refuses the certificate.
 pub const MAX_PRINCIPALS: usize = 256;
@@ -32,8 +33,11 @@ pub enum CheckError {
     /// Not a user certificate.
     #[error("the certificate's type is {0}, not user")]
     NotUser(u32),
-    /// A key id that could forge a log line, or not this login's and role's.
-    #[error("the key id {0:?} is not of the form NAME/login=ID/role=ROLE")]
+    /// Not a host certificate.
+    #[error("the certificate's type is {0}, not host")]
+    NotHost(u32),
+    /// A key id that could forge a log line, or not this login's and role's, or not this host's.
+    #[error("the key id {0:?} is not of the form NAME/login=ID/role=ROLE or NAME/host=ID")]
     KeyId(String),
     /// None is everybody.
     #[error("the certificate has {0} principals")]
@@ -41,8 +45,11 @@ pub enum CheckError {
     /// A name that some reader could read as another.
     #[error("the principal {0:?} has a character that is not allowed")]
     PrincipalCharacter(String),
-    /// Not the grant's principals.
-    #[error("the principals are not the role's")]
+    /// A name that stands for more than one host, or that no client asks for.
+    #[error("{0:?} is not the exact name of a host")]
+    HostName(String),
+    /// Not the grant's principals, or not the host's names.
+    #[error("the principals are not those that were agreed")]
     Principals,
     /// Too early, too late, too long or upside down.
     #[error("valid from {after} to {before}, agreed was {not_before} to {not_after}")]
@@ -60,16 +67,16 @@ pub enum CheckError {
     #[error("the option {0:?} is out of order or there twice")]
     Order(String),
     /// An option that does not come from the role, or misses.
-    #[error("the critical options are not the role's: {0:?}")]
+    #[error("the critical options are not those that were agreed: {0:?}")]
     Critical(String),
     /// An extension that does not come from the role, or misses.
-    #[error("the extensions are not the role's: {0:?}")]
+    #[error("the extensions are not those that were agreed: {0:?}")]
     Extensions(String),
     /// Bytes where there must be none.
     #[error("the reserved field has {0} bytes")]
     Reserved(usize),
-    /// Not the user CA.
-    #[error("the signature key is not the user CA")]
+    /// Not the CA of this kind of certificate.
+    #[error("the signature key is not the CA's")]
     SignatureKey,
 }
 
@@ -78,7 +85,7 @@ type Pair<'a> = (&'a [u8], &'a [u8]);
 
 /// What the bytes say, as read back.
 #[derive(Debug)]
-struct Read<'a> {
+pub struct Read<'a> {
     certificate_type: &'a [u8],
     nonce: &'a [u8],
     key: Vec<&'a [u8]>,
@@ -95,24 +102,45 @@ struct Read<'a> {
 }
 
 /// Reads the bytes and asks every rule. `ca` is the key that is about to sign.
-pub fn last_look(bytes: &[u8], terms: &Terms, ca: &[u8]) -> Result<(), CheckError> {
+pub fn last_look<K: Kind>(bytes: &[u8], terms: &Terms<K>, ca: &[u8]) -> Result<(), CheckError> {
     let read = read(bytes)?;
-    key_is_the_proven_one(&read, terms)?;
+    key_is_the_proven_one(&read, &terms.key)?;
     nonce_is_long(&read)?;
     serial_is_revocable(&read)?;
-    type_is_user(&read)?;
     key_id_is_plain(&read)?;
-    key_id_names_login_and_role(&read, terms)?;
     principals_are_some(&read)?;
-    principals_are_plain(&read)?;
-    principals_are_the_roles(&read, terms)?;
-    validity_is_bounded(&read, terms)?;
     options_are_sorted(&read.critical)?;
     options_are_sorted(&read.extensions)?;
-    critical_options_are_the_roles(&read, terms)?;
-    extensions_are_the_roles(&read, terms)?;
+    terms.own.look(&read)?;
+    principals_are_the_agreed(&read, &terms.principals)?;
+    validity_is_bounded(&read, terms)?;
     reserved_is_empty(&read)?;
-    signature_key_is_the_user_ca(&read, terms, ca)
+    signature_key_is_the_ca(&read, &terms.ca, ca)
+}
+
+/// The rules that only one kind of certificate has.
+pub trait Rules {
+    /// Asks them all.
+    fn look(&self, read: &Read<'_>) -> Result<(), CheckError>;
+}
+
+impl Rules for UserTerms {
+    fn look(&self, read: &Read<'_>) -> Result<(), CheckError> {
+        type_is_user(read)?;
+        key_id_names_login_and_role(read, self)?;
+        principals_are_plain(read)?;
+        critical_options_are_the_roles(read, self)?;
+        extensions_are_the_roles(read, self)
+    }
+}
+
+impl Rules for HostTerms {
+    fn look(&self, read: &Read<'_>) -> Result<(), CheckError> {
+        type_is_host(read)?;
+        key_id_names_the_host(read, self)?;
+        names_are_exact(read)?;
+        there_are_no_options(read)
+    }
 }
 
 /// PROTOCOL.certkeys, "New public key formats": the type in front decides which fields a key has.
@@ -152,8 +180,8 @@ fn read(bytes: &[u8]) -> Result<Read<'_>, CheckError> {
 
 /// A38, invariant 5: the certified key is byte by byte the one that proved itself, of the plain type
 /// that belongs to the certificate's type, and so never a certificate.
-fn key_is_the_proven_one(read: &Read<'_>, terms: &Terms) -> Result<(), CheckError> {
-    let mut agreed = Reader(&terms.key);
+fn key_is_the_proven_one(read: &Read<'_>, key: &[u8]) -> Result<(), CheckError> {
+    let mut agreed = Reader(key);
     let name = agreed.string()?;
     let fits = KEY_FIELDS.iter().any(|(certificate, plain, _)| {
         certificate.as_bytes() == read.certificate_type && plain.as_bytes() == name
@@ -189,6 +217,14 @@ fn type_is_user(read: &Read<'_>) -> Result<(), CheckError> {
     }
 }
 
+/// A37: `SSH_CERT_TYPE_USER` is 1, `SSH_CERT_TYPE_HOST` 2.
+fn type_is_host(read: &Read<'_>) -> Result<(), CheckError> {
+    match read.kind {
+        2 => Ok(()),
+        other => Err(CheckError::NotHost(other)),
+    }
+}
+
 /// sshd logs the key id raw, and cuts its log line at about 1 kB.
 fn key_id_is_plain(read: &Read<'_>) -> Result<(), CheckError> {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._@+-~/=".contains(byte);
@@ -200,7 +236,7 @@ fn key_id_is_plain(read: &Read<'_>) -> Result<(), CheckError> {
 }
 
 /// A83: exactly three parts, the last two as agreed; a name cannot forge them.
-fn key_id_names_login_and_role(read: &Read<'_>, terms: &Terms) -> Result<(), CheckError> {
+fn key_id_names_login_and_role(read: &Read<'_>, terms: &UserTerms) -> Result<(), CheckError> {
     let refused = || CheckError::KeyId(shown(read.key_id));
     let text = std::str::from_utf8(read.key_id).map_err(|_| refused())?;
     let parts: Vec<&str> = text.split('/').collect();
@@ -217,7 +253,17 @@ fn key_id_names_login_and_role(read: &Read<'_>, terms: &Terms) -> Result<(), Che
     }
 }
 
-/// A33, CVE-2024-7594: no principal at all means every principal.
+/// A83: exactly two parts, the last as agreed.
+fn key_id_names_the_host(read: &Read<'_>, terms: &HostTerms) -> Result<(), CheckError> {
+    let host = [b"host=", terms.id.as_bytes()].concat();
+    let parts: Vec<&[u8]> = read.key_id.split(|byte| *byte == b'/').collect();
+    match parts.as_slice() {
+        [name, last] if !name.is_empty() && !name.contains(&b'=') && *last == host => Ok(()),
+        _ => Err(CheckError::KeyId(shown(read.key_id))),
+    }
+}
+
+/// A33, CVE-2024-7594: no principal at all means every principal, and every host.
 fn principals_are_some(read: &Read<'_>) -> Result<(), CheckError> {
     match read.principals.len() {
         1..=MAX_PRINCIPALS => Ok(()),
@@ -251,9 +297,29 @@ fn principals_are_plain(read: &Read<'_>) -> Result<(), CheckError> {
     }
 }
 
-/// Invariant 2, A28: the grant's principals, all of them, no other.
-fn principals_are_the_roles(read: &Read<'_>, terms: &Terms) -> Result<(), CheckError> {
-    let agreed = terms.principals.iter().map(String::as_bytes);
+/// A33, sshkey.c `sshkey_cert_check_host`: `ssh` takes `*` and `?` of a name for patterns, and asks for
+/// names in lower case. RFC 1123 §2.1: letters, digits and hyphens between dots.
+fn names_are_exact(read: &Read<'_>) -> Result<(), CheckError> {
+    let exact = |name: &[u8]| {
+        name.len() <= 253
+            && name.split(|byte| *byte == b'.').all(|label| {
+                (1..=63).contains(&label.len())
+                    && label.first() != Some(&b'-')
+                    && label.last() != Some(&b'-')
+                    && label.iter().all(|byte| {
+                        byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-'
+                    })
+            })
+    };
+    match read.principals.iter().find(|name| !exact(name)) {
+        None => Ok(()),
+        Some(name) => Err(CheckError::HostName(shown(name))),
+    }
+}
+
+/// Invariant 2, A28: the grant's principals (the host's names), all of them, no other.
+fn principals_are_the_agreed(read: &Read<'_>, agreed: &[String]) -> Result<(), CheckError> {
+    let agreed = agreed.iter().map(String::as_bytes);
     if read.principals.iter().copied().eq(agreed) {
         Ok(())
     } else {
@@ -262,10 +328,10 @@ fn principals_are_the_roles(read: &Read<'_>, terms: &Terms) -> Result<(), CheckE
 }
 
 /// A36: `valid after <= now < valid before` (PROTOCOL.certkeys), within what was agreed, and never
-/// longer than [`MAX_VALIDITY`], whatever was agreed.
-fn validity_is_bounded(read: &Read<'_>, terms: &Terms) -> Result<(), CheckError> {
+/// longer than [`Kind::LONGEST`], whatever was agreed.
+fn validity_is_bounded<K: Kind>(read: &Read<'_>, terms: &Terms<K>) -> Result<(), CheckError> {
     let (after, before) = (read.valid_after, read.valid_before);
-    let longest = MAX_VALIDITY.as_secs().saturating_add(BACKDATED.as_secs());
+    let longest = K::LONGEST.as_secs().saturating_add(BACKDATED.as_secs());
     let bounded = before
         .checked_sub(after)
         .is_some_and(|length| (1..=longest).contains(&length));
@@ -292,7 +358,7 @@ fn options_are_sorted(options: &[Pair<'_>]) -> Result<(), CheckError> {
 }
 
 /// Invariant 2, A42: `source-address` exactly as in the role, and no other critical option.
-fn critical_options_are_the_roles(read: &Read<'_>, terms: &Terms) -> Result<(), CheckError> {
+fn critical_options_are_the_roles(read: &Read<'_>, terms: &UserTerms) -> Result<(), CheckError> {
     let agreed = terms.source.join(",");
     let fits = match read.critical.as_slice() {
         [] => terms.source.is_empty(),
@@ -310,7 +376,7 @@ fn critical_options_are_the_roles(read: &Read<'_>, terms: &Terms) -> Result<(), 
 
 /// Invariant 2: the role's permissions as flags without data, our three extensions with theirs, and
 /// nothing else: never `permit-user-rc`, and no `no-touch-required`.
-fn extensions_are_the_roles(read: &Read<'_>, terms: &Terms) -> Result<(), CheckError> {
+fn extensions_are_the_roles(read: &Read<'_>, terms: &UserTerms) -> Result<(), CheckError> {
     let refused = || CheckError::Extensions(names(&read.extensions));
     let until = terms.access_until.to_string();
     let mut permits = 0usize;
@@ -343,6 +409,18 @@ fn extensions_are_the_roles(read: &Read<'_>, terms: &Terms) -> Result<(), CheckE
     }
 }
 
+/// PROTOCOL.certkeys: no option of either sort is defined for hosts, and a critical one that a client
+/// does not know makes it refuse the host.
+fn there_are_no_options(read: &Read<'_>) -> Result<(), CheckError> {
+    if !read.critical.is_empty() {
+        return Err(CheckError::Critical(names(&read.critical)));
+    }
+    if !read.extensions.is_empty() {
+        return Err(CheckError::Extensions(names(&read.extensions)));
+    }
+    Ok(())
+}
+
 /// PROTOCOL.certkeys: "currently unused"; what is not used is not signed.
 fn reserved_is_empty(read: &Read<'_>) -> Result<(), CheckError> {
     match read.reserved.len() {
@@ -353,14 +431,10 @@ fn reserved_is_empty(read: &Read<'_>) -> Result<(), CheckError> {
 
 /// A37, A38, A40, A41: the key that signs, which is the one that was recorded; Ed25519 or ECDSA
 /// P-256, and so never a certificate.
-fn signature_key_is_the_user_ca(
-    read: &Read<'_>,
-    terms: &Terms,
-    ca: &[u8],
-) -> Result<(), CheckError> {
+fn signature_key_is_the_ca(read: &Read<'_>, agreed: &[u8], ca: &[u8]) -> Result<(), CheckError> {
     let name = Reader(read.signature_key).string()?;
     let kind = [b"ssh-ed25519".as_slice(), b"ecdsa-sha2-nistp256"].contains(&name);
-    if kind && read.signature_key == ca && terms.ca == ca {
+    if kind && read.signature_key == ca && agreed == ca {
         Ok(())
     } else {
         Err(CheckError::SignatureKey)

@@ -1,12 +1,9 @@
-//! A user certificate's bytes up to where the signature begins (PROTOCOL.certkeys, "New public key
+//! A certificate's bytes up to where the signature begins (PROTOCOL.certkeys, "New public key
 //! formats"). Our own encoder, because the bytes must exist, and be recorded, before there is a
 //! signature; `ssh-key`'s builder makes both at once, and would take serial 0.
 
 use super::CertificateError;
 use super::options::Entry;
-
-/// `SSH_CERT_TYPE_USER`
-const USER: u32 = 1;
 
 /// The fields, in the order of the format.
 pub(super) struct Fields<'a> {
@@ -15,6 +12,7 @@ pub(super) struct Fields<'a> {
     /// The public key's fields: its blob without the name in front.
     pub(super) key: &'a [u8],
     pub(super) serial: u64,
+    pub(super) kind: u32,
     pub(super) key_id: &'a str,
     pub(super) principals: &'a [&'a str],
     pub(super) valid_after: u64,
@@ -31,7 +29,7 @@ pub(super) fn to_be_signed(fields: &Fields<'_>) -> Result<Vec<u8>, CertificateEr
     string(&mut out, fields.nonce)?;
     out.extend_from_slice(fields.key);
     out.extend_from_slice(&fields.serial.to_be_bytes());
-    out.extend_from_slice(&USER.to_be_bytes());
+    out.extend_from_slice(&fields.kind.to_be_bytes());
     string(&mut out, fields.key_id.as_bytes())?;
     nested(&mut out, |inner| {
         fields

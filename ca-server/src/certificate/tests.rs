@@ -8,8 +8,9 @@ use ssh_key::{Certificate, PrivateKey};
 
 use super::*;
 use crate::entropy::seeded;
-use crate::policy::{AccountName, Extension, Principal, RoleName};
+use crate::policy::{AccountName, Extension, Grant, Principal, RoleName};
 use crate::signer::{KeyKind, KeyPair, key_pair};
+use crate::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const MINUTES: Duration = Duration::from_secs(15 * 60);
@@ -62,7 +63,7 @@ fn grant() -> Grant {
 }
 
 /// The signed line, past keyring and ledger.
-fn signed(certificate: &CertificateToSign, ca: &KeyPair) -> String {
+pub(super) fn signed<K: Kind>(certificate: &CertificateToSign<K>, ca: &KeyPair) -> String {
     let terms = certificate.terms();
     check::last_look(certificate.to_be_signed(), terms, &terms.ca).unwrap();
     let mut whole = certificate.to_be_signed().to_vec();
@@ -278,9 +279,9 @@ fn names_of_people_forge_neither_log_lines_nor_parts_of_the_key_id() {
         ("\u{202e}evil\u{1b}[2J", "_evil__2J/login=L/role=r"),
     ];
     for (name, expected) in cases {
-        assert_eq!(key_id::compose(name, "L", "r").unwrap(), expected);
+        assert_eq!(key_id::of_login(name, "L", "r").unwrap(), expected);
     }
-    let long = key_id::compose(&"x".repeat(500), &"l".repeat(64), &"r".repeat(63)).unwrap();
+    let long = key_id::of_login(&"x".repeat(500), &"l".repeat(64), &"r".repeat(63)).unwrap();
     assert_eq!(long.len(), 199);
     assert!(long.contains("x~/login="));
 }
@@ -308,7 +309,7 @@ fn a_grant_without_a_principal_gives_no_certificate() {
 #[test]
 fn an_rsa_key_or_a_large_curve_is_no_user_ca() {
     for key in key::tests::one_of_each_kind() {
-        let taken = CaPublicKey::new(key.public_key());
+        let taken = CaPublicKey::<User>::new(key.public_key());
         match key.name() {
             "ssh-ed25519" | "ecdsa-sha2-nistp256" => assert!(taken.is_ok()),
             name => assert_eq!(taken, Err(CertificateError::CaKind(name.into()))),
@@ -375,7 +376,7 @@ proptest! {
 
     #[test]
     fn any_name_at_all_becomes_a_plain_key_id(name in any::<String>(), login in "[A-Za-z0-9_-]{1,64}") {
-        let key_id = key_id::compose(&name, &login, "production-observer").unwrap();
+        let key_id = key_id::of_login(&name, &login, "production-observer").unwrap();
         prop_assert!(key_id.len() <= MAX_KEY_ID);
         prop_assert!(key_id.bytes().all(|b| b.is_ascii_graphic() && !b",\"'\\#`$".contains(&b)));
         prop_assert_eq!(key_id.matches("/login=").count(), 1);

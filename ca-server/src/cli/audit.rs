@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use jit_ssh_api::admin::{AuditPage, AuditQuery, AuditRecord};
 use jit_ssh_connect::Request;
@@ -9,6 +10,7 @@ use jit_ssh_terminal::{Failure, Terminal, parse_when, utc};
 use serde_json::Value;
 
 use super::access::Access;
+use crate::ledger::record::Kind;
 use crate::time::Clock;
 
 /// The ledger.
@@ -28,8 +30,8 @@ Examples:
   jit-ssh-ca audit list --kind refused --role production-admin
   jit-ssh-ca audit list --since 2026-11-01 --limit 0 --json > november.jsonl")]
 pub(super) struct List {
-    /// Only records of this kind: certificate, refused, login-opened, login-ended, admin, policy …
-    #[arg(long)]
+    /// Only records of this kind
+    #[arg(long, value_parser = kinds())]
     kind: Option<String>,
     /// Only about this person: e-mail address, subject or username
     #[arg(long)]
@@ -160,6 +162,10 @@ fn short(value: &Value) -> String {
         return text;
     }
     text.chars().take(LONGEST).chain(['…']).collect()
+}
+
+fn kinds() -> PossibleValuesParser {
+    PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.name()))
 }
 
 fn moment(text: &str) -> Result<u64, String> {

@@ -59,9 +59,11 @@ pub(super) struct End {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Who first signs in with an e-mail address or username keeps it: another account of the same provider
-is refused. Where a person's account was made anew, end the old one's logins and free the name.
+is refused. Where a person's account was made anew, end the old one's logins, then free the name:
+while one of them lives, it is not freed.
 
-Example:
+Examples:
+  jit-ssh-ca login end --user alice@example.com
   jit-ssh-ca login free-name --issuer https://idp.example.com --email alice@example.com")]
 pub(super) struct FreeName {
     /// The provider's issuer identifier

@@ -121,8 +121,9 @@ section! {
         requests_per_peer: u32 = 6000, Reload;
         /// Certificates and logins a minute for one person; 0: no limit.
         requests_per_person: u32 = 300, Reload;
-        /// Certificates a day for one person: as many may come at once, after that one each time
-        /// that a day divided by this is over. Each is kept in the ledger, some 2 KB, for ever; 0: no
+        /// Certificates a day for one person, and openings and refreshes of logins that end in a
+        /// refusal: as many may come at once, after that one each time that a day divided by this is
+        /// over. Each is kept in the ledger, some 2 KB and what the token said, for ever; 0: no
         /// limit.
         certificates_per_day: u32 = 5000, Reload;
         /// Largest body of a request.

@@ -200,7 +200,7 @@ impl From<IssueError> for Failure {
             .retry_after(wait),
             IssueError::TooManyToday { wait } => Failure::new(
                 Kind::TooMany,
-                "You had as many certificates as one person may have in a day.",
+                "You had as many certificates and logins as one person may have in a day.",
                 "Look for a script that asks in a loop: one certificate serves many connections \
                  until it expires.",
             )
@@ -295,7 +295,16 @@ impl From<LedgerError> for Failure {
             LedgerError::NameTaken { kind, name } => Failure::new(
                 Kind::TokenRefused,
                 format!("The {kind} {name:?} belongs to another person of this issuer."),
-                "Tell the people who run the CA: `jit-ssh-ca login free-name` frees it.",
+                "Tell the people who run the CA: once the other account's logins have ended, \
+                 `jit-ssh-ca login free-name` frees it.",
+            ),
+            LedgerError::OwnerSignedIn { kind, name } => Failure::new(
+                Kind::Conflict,
+                format!(
+                    "The {kind} {name:?} is not freed: whoever has it is signed in, and would have it \
+                     again with their next certificate."
+                ),
+                "End their logins first: `jit-ssh-ca login end --user` takes the same name.",
             ),
             LedgerError::Overloaded => {
                 Failure::unavailable("The CA has too much to write at the moment.", cause)

@@ -71,6 +71,18 @@ impl Rate {
         *until = next;
         Ok(())
     }
+
+    /// Takes back one that was counted with the same `most` and came to nothing.
+    pub(crate) fn give_back(&self, key: impl Hash, most: u32) {
+        let Some(cost) = self.period.checked_div(u64::from(most)) else {
+            return;
+        };
+        let key = self.hashes.hash_one(key);
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = table.paid.get_mut(&key) {
+            *until = until.saturating_sub(cost);
+        }
+    }
 }
 
 impl Table {
@@ -165,8 +177,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_back_can_be_had_again_and_no_more_than_that() {
+        let rate = Rate::per_day();
+        let now = Timestamp::from_seconds(1000);
+        for _ in 0..3 {
+            rate.count("a", 3, now).unwrap();
+        }
+        rate.give_back("a", 3);
+        rate.give_back("b", 3);
+        rate.count("a", 3, now).unwrap();
+        assert!(rate.count("a", 3, now).is_err());
+        for _ in 0..10 {
+            rate.give_back("a", 3);
+        }
+        for _ in 0..3 {
+            rate.count("a", 3, now).unwrap();
+        }
+        assert!(
+            rate.count("a", 3, now).is_err(),
+            "nothing is saved up from before"
+        );
+    }
+
+    #[test]
     fn zero_is_no_limit() {
         let rate = Rate::new();
+        rate.give_back((), 0);
         for _ in 0..1000 {
             rate.count((), 0, Timestamp::from_seconds(1)).unwrap();
         }

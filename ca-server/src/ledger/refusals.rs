@@ -255,17 +255,17 @@ impl Refusals {
     pub(crate) fn admit(&mut self, person: &str, now: Timestamp) -> bool {
         if self.people.len() >= PEOPLE && !self.people.contains_key(person) {
             self.people
-                .retain(|_, lately| now.since(lately.hour) < HOUR);
+                .retain(|_, lately| now.is_within(HOUR, lately.hour));
         }
         if self.people.len() >= PEOPLE && !self.people.contains_key(person) {
             self.count_person(OTHERS, now);
             return false;
         }
         let lately = self.people.entry(person.to_owned()).or_default();
-        if now.since(lately.minute) >= MINUTE {
+        if !now.is_within(MINUTE, lately.minute) {
             (lately.minute, lately.in_minute) = (now, 0);
         }
-        if now.since(lately.hour) >= HOUR {
+        if !now.is_within(HOUR, lately.hour) {
             (lately.hour, lately.in_hour) = (now, 0);
         }
         if lately.in_minute < PER_MINUTE && lately.in_hour < PER_HOUR {
@@ -294,7 +294,7 @@ impl Refusals {
     /// What was counted, once a minute at most.
     pub(crate) fn due(&mut self, now: Timestamp) -> Option<Counted> {
         let since = self.counted.since?;
-        (now.since(since) >= MINUTE).then(|| std::mem::take(&mut self.counted))
+        (!now.is_within(MINUTE, since)).then(|| std::mem::take(&mut self.counted))
     }
 
     /// All that was counted, at the end of the process.
@@ -383,6 +383,26 @@ mod tests {
             refusals.admit("somebody new", later),
             "the old ones are forgotten after an hour"
         );
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_hides_no_refusal() {
+        let mut refusals = Refusals::default();
+        let now = Timestamp::from_seconds(1_000_000);
+        let ahead = now.plus(24 * HOUR);
+        for n in 0..PEOPLE {
+            for _ in 0..PER_HOUR {
+                refusals.admit(&n.to_string(), ahead);
+            }
+        }
+        refusals.count_stranger("token-refused", ahead);
+        assert!(refusals.admit("0", now), "who was refused then");
+        assert!(refusals.admit("somebody new", now), "and everybody else");
+        let counted = refusals.due(now.plus(MINUTE)).unwrap();
+        assert_eq!(counted.strangers["token-refused"], 1);
+        refusals.count_stranger("token-refused", now);
+        assert_eq!(refusals.due(now.plus(Duration::from_secs(59))), None);
+        assert!(refusals.due(now.plus(MINUTE)).is_some());
     }
 
     #[test]

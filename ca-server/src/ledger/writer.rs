@@ -20,10 +20,12 @@ use super::record::Entry;
 use crate::login::cache::LoginCache;
 use crate::login::{KeyHash, LiveLogin, LoginId};
 use crate::store::checkpoint::Checkpoints;
+use crate::store::ledger::{self as records, InForce};
 use crate::store::logins::LoginRow;
-use crate::store::{Head, Store, StoreError, ledger as records};
+use crate::store::{Head, Store, StoreError};
 use crate::time::Timestamp;
 
+mod login;
 mod step;
 
 use step::{Failure, Step};
@@ -82,6 +84,7 @@ pub(crate) enum Work {
     End { id: LoginId, entry: Entry },
     /// A policy or key set in force, unless the last record of its kind says so already.
     InForce {
+        kind: InForce,
         entry: Entry,
         /// The fact that tells one from another, with its value.
         says: (&'static str, String),

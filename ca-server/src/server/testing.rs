@@ -151,7 +151,8 @@ pub(crate) async fn fips_ca() -> TestCa {
     ca_in(folder).await
 }
 
-async fn ca_in(folder: tempfile::TempDir) -> TestCa {
+/// Starts a CA on that folder.
+pub(crate) async fn ca_in(folder: tempfile::TempDir) -> TestCa {
     let clock = Clock::manual(START);
     let options = ServeOptions {
         data: folder.path().to_owned(),

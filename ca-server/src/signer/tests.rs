@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::file::Lock;
 use super::*;
 use crate::certificate::tests::{listed, login, subject};
-use crate::certificate::{AcceptedKey, UserCertificate};
+use crate::certificate::{AcceptedKey, Host, HostCertificate, HostName, UserCertificate};
 use crate::entropy::seeded;
 use crate::policy::Grant;
 use crate::time::Timestamp;
@@ -73,6 +73,55 @@ fn bytes_recorded_for_another_ca_are_not_signed() {
     assert!(
         matches!(&refused, SignerError::LastLook(found) if *found == expected),
         "{refused}"
+    );
+}
+
+/// A37: each CA signs its own kind. That one is given what was recorded for the other does not compile;
+/// that it is given what was made for the other's key is refused.
+#[test]
+fn the_user_ca_signs_no_host_and_the_host_ca_nobody() {
+    let folder = folder(KeyKind::Ed25519);
+    let keyring = Keyring::open(folder.path(), None).unwrap();
+    let host_ca = CaKey::<Host>::unlock(folder.path(), None).unwrap();
+    assert_ne!(keyring.user_ca().blob(), host_ca.public_key().blob());
+    let names = [HostName::parse("web01.prod.example.com").unwrap()];
+    let recorded = |ca: &PublicKey| {
+        let ask = HostCertificate {
+            id: "h7f3k2",
+            names: &names,
+            key: &subject(),
+            validity: Duration::from_secs(3600),
+            ca: &CaPublicKey::new(ca).unwrap(),
+            now: NOW,
+        };
+        Recorded::for_test(CertificateToSign::host(&ask, &mut seeded(4)).unwrap())
+    };
+    let issued = host_ca.sign(recorded(host_ca.public_key().public_key()));
+    let line = issued.unwrap().line().to_owned();
+    let read = ssh_key::Certificate::from_openssh(&line).unwrap();
+    assert_eq!(read.cert_type(), ssh_key::certificate::CertType::Host);
+    assert_eq!(
+        read.signature_key(),
+        keyring.public_key(Purpose::HostCa).key_data()
+    );
+    assert!(listed(&line).contains("host certificate"));
+
+    let refused = host_ca.sign(recorded(keyring.user_ca().public_key()));
+    assert!(
+        matches!(
+            refused,
+            Err(SignerError::LastLook(CheckError::SignatureKey))
+        ),
+        "{refused:?}"
+    );
+    let of_host_ca = CaPublicKey::new(host_ca.public_key().public_key()).unwrap();
+    let refused = keyring.sign(self::recorded(&of_host_ca, &subject(), 5));
+    assert!(
+        matches!(
+            refused,
+            Err(SignerError::LastLook(CheckError::SignatureKey))
+        ),
+        "{refused:?}"
     );
 }
 

@@ -104,16 +104,36 @@ pub(crate) fn record(connection: &Connection, index: u64) -> Result<Option<Row>,
     rows.next()?.map(row).transpose()
 }
 
-/// The last record of a kind: of those that have an index, [`Kind::Policy`] and [`Kind::KeySet`].
-pub(crate) fn last_of(connection: &Connection, kind: Kind) -> Result<Option<Row>, StoreError> {
+/// What is in force until the next record of its kind. Only these can be asked for their last record:
+/// each has an index of its own, and any other would have the whole ledger read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InForce {
+    Policy,
+    KeySet,
+    Epoch,
+}
+
+impl InForce {
+    /// The kind of its records.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            InForce::Policy => Kind::Policy,
+            InForce::KeySet => Kind::KeySet,
+            InForce::Epoch => Kind::Epoch,
+        }
+    }
+}
+
+/// The last record of what is in force.
+pub(crate) fn last_of(connection: &Connection, kind: InForce) -> Result<Option<Row>, StoreError> {
     let mut statement = connection.prepare_cached(&last_of_sql(kind))?;
     let mut rows = statement.query([])?;
     rows.next()?.map(row).transpose()
 }
 
 /// The name stands in the text: a partial index is used only where SQLite sees that it fits.
-fn last_of_sql(kind: Kind) -> String {
-    let name = kind.name();
+fn last_of_sql(kind: InForce) -> String {
+    let name = kind.kind().name();
     format!("SELECT {ROW} FROM records WHERE kind = '{name}' ORDER BY idx DESC LIMIT 1")
 }
 
@@ -191,7 +211,7 @@ mod tests {
         let path = folder.path().join("ledger.db");
         let mut connection = Connection::open(&path).unwrap();
         migrate::migrate(&mut connection, &path, migrate::STEPS).unwrap();
-        for kind in [Kind::Policy, Kind::KeySet] {
+        for kind in [InForce::Policy, InForce::KeySet, InForce::Epoch] {
             let plan: String = connection
                 .query_row(
                     &format!("EXPLAIN QUERY PLAN {}", last_of_sql(kind)),

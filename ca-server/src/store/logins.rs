@@ -100,6 +100,18 @@ pub(crate) fn list(
     Ok(found)
 }
 
+/// Whether any login of a person lives.
+pub(crate) fn is_signed_in(
+    connection: &Connection,
+    person: i64,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached(SIGNED_IN)?;
+    Ok(statement.exists(params![person, to_sql(now.millis())?])?)
+}
+
+const SIGNED_IN: &str = "SELECT 1 FROM logins WHERE person = ?1 AND ended IS NULL AND ends > ?2";
+
 /// Writes a new login; its `number` is ignored and given back.
 pub(crate) fn insert(connection: &Connection, login: &LoginRow) -> Result<i64, StoreError> {
     let mut statement = connection.prepare_cached(
@@ -229,4 +241,27 @@ pub(crate) fn people_named(connection: &Connection, name: &str) -> Result<Vec<i6
     )?;
     let people = statement.query_map([name], |row| row.get(0))?;
     Ok(people.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::migrate;
+
+    #[test]
+    fn whether_somebody_is_signed_in_is_found_without_reading_all_logins() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let mut connection = Connection::open(&path).unwrap();
+        migrate::migrate(&mut connection, &path, migrate::STEPS).unwrap();
+        let plan: String = connection
+            .query_row(&format!("EXPLAIN QUERY PLAN {SIGNED_IN}"), [1, 1], |row| {
+                row.get(3)
+            })
+            .unwrap();
+        assert!(
+            plan.contains("INDEX logins_live (person=? AND ends>?)"),
+            "{plan}"
+        );
+    }
 }

@@ -10,6 +10,8 @@ use super::{StoreError, beside, private_file, sync_folder_of};
 pub(crate) const STEPS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_in_force.sql"),
+    include_str!("../../migrations/sqlite/0003_epoch.sql"),
+    include_str!("../../migrations/sqlite/0004_live_logins.sql"),
 ];
 
 /// `PRAGMA application_id`: "jssh".
@@ -103,7 +105,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::record::{Draft, Kind};
-    use crate::store::ledger::{self as records, Found};
+    use crate::store::ledger::{self as records, Found, InForce};
     use crate::store::{Head, Store, StoreOptions};
     use crate::time::Timestamp;
 
@@ -197,9 +199,9 @@ mod tests {
         let store = Store::open(StoreOptions::new(&path)).unwrap();
         let connection = store.take_writer().unwrap();
         assert_eq!(records::head(&connection).unwrap(), head);
-        for (kind, last) in [(Kind::Policy, 2), (Kind::KeySet, 1)] {
+        for (kind, last) in [(InForce::Policy, 2), (InForce::KeySet, 1)] {
             let row = records::last_of(&connection, kind).unwrap().unwrap();
-            assert_eq!((row.index, row.kind.as_str()), (last, kind.name()));
+            assert_eq!((row.index, row.kind.as_str()), (last, kind.kind().name()));
         }
         let copy = folder.path().join("ledger.db.before-v2");
         let copied = Connection::open(&copy).unwrap();

@@ -530,6 +530,58 @@ fn a87_one_person_cannot_fill_the_ledger() {
     wire.open_with(&key, &salt, &token).refused(Kind::TooMany);
     assert_eq!(lab.ca.records_of("certificate").len(), 5);
     lab.login("dave");
+    // Nor by what ends in a refusal: what a token said is written all the same.
+    let written = |kind: &str| lab.ca.records_of(kind).len();
+    let (opened, refreshed) = (written("login-opened"), written("login-refreshed"));
+    for count in 1..=10 {
+        let (key, salt) = (Key::new(), BindingSalt::new());
+        let token = lab.idp.token("bob", &salt.nonce(&key)).sign();
+        let answer = wire.open_with(&key, &salt, &token);
+        answer.refused(if count <= 5 {
+            Kind::Refused
+        } else {
+            Kind::TooMany
+        });
+    }
+    assert_eq!(written("login-opened"), opened + 5);
+    let carol = lab.login("carol");
+    for count in 1..=10 {
+        let claims = lab.idp.inner().claims("carol", "jit-ssh", None);
+        let token = Token::new(&lab.idp.key(), claims).claim("iat", clock::now() + count);
+        let asked = json!({ "role": "nobodys-role", "refresh": { "id_token": token.sign() } });
+        let answer = wire.ask(&carol.key, &asked);
+        answer.refused(if count <= 4 {
+            Kind::Refused
+        } else {
+            Kind::TooMany
+        });
+    }
+    assert_eq!(written("login-refreshed"), refreshed + 4);
+}
+
+#[test]
+fn a_token_that_comes_again_after_a_newer_one_is_charged_once() {
+    let mut lab = Lab::builder()
+        .sections("[limits]\ncertificates_per_day = 1")
+        .start();
+    let alice = lab.login("alice");
+    let wire = lab.wire();
+    wire.ask(&alice.key, &json!({})).refused(Kind::TooMany);
+    // What was counted is in memory only.
+    lab.ca.stop();
+    lab.ca.serve();
+    let wire = lab.wire();
+    let claims = lab.idp.inner().claims("alice", "jit-ssh", None);
+    let newer = Token::new(&lab.idp.key(), claims).claim("iat", clock::now() + 1);
+    let refresh = json!({ "refresh": { "id_token": newer.sign() } });
+    wire.ask(&alice.key, &refresh).certificate();
+    lab.ca.stop();
+    lab.ca.serve();
+    let wire = lab.wire();
+    let again = wire.open_with(&alice.key, &alice.salt, &alice.id_token);
+    assert_eq!(again.certificate().login.id, alice.answer.login.id);
+    wire.ask(&alice.key, &json!({})).refused(Kind::TooMany);
+    assert_eq!(lab.ca.records_of("certificate").len(), 3);
 }
 
 #[test]

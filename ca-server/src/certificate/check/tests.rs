@@ -7,8 +7,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::certificate::tests::{subject, to_sign, user_ca};
+use crate::certificate::{CaPublicKey, CertificateToSign, Host, HostCertificate, HostName};
+use crate::entropy::seeded;
 use crate::policy::{Extension, Grant, Principal, RoleName};
 use crate::signer::KeyKind;
+use crate::time::Timestamp;
 
 type Options = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -109,13 +112,38 @@ fn good() -> (Draft, Terms) {
     (draft, made.terms().clone())
 }
 
-fn look(draft: &Draft, terms: &Terms) -> Result<(), CheckError> {
+/// A host's, as good.
+fn good_host() -> (Draft, Terms<Host>) {
+    let names = ["web01.prod.example.com", "192.0.2.7"].map(|name| HostName::parse(name).unwrap());
+    let ask = HostCertificate {
+        id: "h7f3k2",
+        names: &names,
+        key: &subject(),
+        validity: Duration::from_secs(30 * 24 * 3600),
+        ca: &CaPublicKey::new(user_ca(KeyKind::P256).public_key()).unwrap(),
+        now: Timestamp::from_seconds(1_800_000_000),
+    };
+    let made = CertificateToSign::host(&ask, &mut seeded(3)).unwrap();
+    let draft = Draft::of(&read(made.to_be_signed()).unwrap());
+    assert_eq!(draft.bytes(), made.to_be_signed());
+    (draft, made.terms().clone())
+}
+
+fn look<K: Kind>(draft: &Draft, terms: &Terms<K>) -> Result<(), CheckError> {
     last_look(&draft.bytes(), terms, &terms.ca)
 }
 
 /// Breaks one thing and says what the last look says.
 fn broken(change: impl FnOnce(&mut Draft)) -> CheckError {
     let (mut draft, terms) = good();
+    look(&draft, &terms).unwrap();
+    change(&mut draft);
+    look(&draft, &terms).unwrap_err()
+}
+
+/// The same with a host's.
+fn broken_host(change: impl FnOnce(&mut Draft)) -> CheckError {
+    let (mut draft, terms) = good_host();
     look(&draft, &terms).unwrap();
     change(&mut draft);
     look(&draft, &terms).unwrap_err()
@@ -186,6 +214,137 @@ fn a_host_certificate_from_the_user_ca_is_refused() {
     for kind in [0, 2, 3, u32::MAX] {
         assert_eq!(broken(|draft| draft.kind = kind), CheckError::NotUser(kind));
     }
+}
+
+#[test]
+fn a_user_certificate_from_the_host_ca_is_refused() {
+    for kind in [0, 1, 3, u32::MAX] {
+        let found = broken_host(|draft| draft.kind = kind);
+        assert_eq!(found, CheckError::NotHost(kind));
+    }
+}
+
+/// A37: not one by its type alone either: everything of the one kind is wrong in the other.
+#[test]
+fn what_was_agreed_for_one_kind_is_refused_for_the_other() {
+    let (user, user_terms) = good();
+    let (host, host_terms) = good_host();
+    let mut as_host = user.clone();
+    as_host.kind = 2;
+    let found = last_look(&as_host.bytes(), &host_terms, &host_terms.ca);
+    assert!(matches!(found, Err(CheckError::KeyId(_))), "{found:?}");
+    let mut as_user = host.clone();
+    as_user.kind = 1;
+    let found = last_look(&as_user.bytes(), &user_terms, &user_terms.ca);
+    assert!(matches!(found, Err(CheckError::KeyId(_))), "{found:?}");
+    for ca in [&user_terms.ca, &host_terms.ca] {
+        let of_host = last_look(&host.bytes(), &host_terms, ca);
+        assert_eq!(of_host.is_ok(), *ca == host_terms.ca);
+        let of_user = last_look(&user.bytes(), &user_terms, ca);
+        assert_eq!(of_user.is_ok(), *ca == user_terms.ca);
+    }
+}
+
+#[test]
+fn a_key_id_of_another_host_is_refused() {
+    for attempt in [
+        "",
+        "web01",
+        "/host=h7f3k2",
+        "web01/host=other",
+        "host=x/host=h7f3k2",
+        "web01/host=h7f3k2/role=root",
+        "web01/login=h7f3k2",
+        "web01\n/host=h7f3k2",
+    ] {
+        let found = broken_host(|draft| draft.key_id = attempt.into());
+        assert!(
+            matches!(found, CheckError::KeyId(_)),
+            "{attempt:?}: {found}"
+        );
+    }
+}
+
+/// A33: every byte there is, at the end of a name that is otherwise good and that was agreed.
+#[test]
+fn a_host_name_that_a_client_takes_for_a_pattern_is_refused() {
+    let (mut draft, mut terms) = good_host();
+    let mut allowed = String::new();
+    for byte in 0..=255u8 {
+        let name = [b"web", [byte].as_slice(), b"1"].concat();
+        terms.principals = vec![String::from_utf8_lossy(&name).into_owned()];
+        draft.principals = vec![name.clone()];
+        match look(&draft, &terms) {
+            Ok(()) => allowed.push(char::from(byte)),
+            Err(found) => assert_eq!(found, CheckError::HostName(shown(&name))),
+        }
+    }
+    assert_eq!(allowed, "-.0123456789abcdefghijklmnopqrstuvwxyz");
+    let (label, long) = ("a".repeat(64), ["a"; 128].join("."));
+    for attempt in [
+        "", ".", "a.", ".a", "a..b", "-a", "a-", "a.-b", &label, &long,
+    ] {
+        terms.principals = vec![attempt.to_owned()];
+        draft.principals = vec![attempt.into()];
+        let found = look(&draft, &terms).unwrap_err();
+        assert_eq!(found, CheckError::HostName(attempt.into()));
+    }
+}
+
+#[test]
+fn a_host_certificate_for_every_host_or_another_is_refused() {
+    let (mut draft, mut terms) = good_host();
+    terms.principals.clear();
+    draft.principals.clear();
+    assert_eq!(look(&draft, &terms), Err(CheckError::PrincipalCount(0)));
+    let found = broken_host(|draft| draft.principals.push(b"db01".to_vec()));
+    assert_eq!(found, CheckError::Principals);
+    let found = broken_host(|draft| draft.principals[1] = b"192.0.2.8".to_vec());
+    assert_eq!(found, CheckError::Principals);
+}
+
+#[test]
+fn an_option_in_a_host_certificate_is_refused() {
+    let pair = |name: &str| (name.as_bytes().to_vec(), Vec::new());
+    for name in ["force-command", "source-address", "x@example.com"] {
+        let found = broken_host(|draft| draft.critical.push(pair(name)));
+        assert_eq!(found, CheckError::Critical(name.into()));
+    }
+    for name in ["permit-pty", LOGIN_EXTENSION, "x@example.com"] {
+        let found = broken_host(|draft| draft.extensions.push(pair(name)));
+        assert_eq!(found, CheckError::Extensions(name.into()));
+    }
+}
+
+#[test]
+fn what_no_certificate_may_be_a_host_certificate_may_not_either() {
+    assert_eq!(broken_host(|draft| draft.key[0][0] ^= 1), CheckError::Key);
+    assert_eq!(
+        broken_host(|draft| draft.nonce.truncate(16)),
+        CheckError::Nonce(16)
+    );
+    assert_eq!(broken_host(|draft| draft.serial = 0), CheckError::Serial(0));
+    assert_eq!(
+        broken_host(|draft| draft.reserved = vec![1]),
+        CheckError::Reserved(1)
+    );
+    let found = broken_host(|draft| draft.ca = draft.bytes());
+    assert_eq!(found, CheckError::SignatureKey);
+    let found = broken_host(|draft| draft.valid_before += 1);
+    assert!(matches!(found, CheckError::Validity { .. }), "{found}");
+}
+
+#[test]
+fn sixty_days_are_the_longest_for_a_host_whatever_was_agreed() {
+    let (mut draft, mut terms) = good_host();
+    terms.not_after = u64::MAX;
+    draft.valid_before = draft.valid_after + 120 + 60 * 24 * 3600;
+    look(&draft, &terms).unwrap();
+    draft.valid_before += 1;
+    assert!(matches!(
+        look(&draft, &terms),
+        Err(CheckError::Validity { .. })
+    ));
 }
 
 #[test]
@@ -362,7 +521,7 @@ fn a_critical_option_missing_changed_or_added_is_refused() {
             .push((b"verify-required".to_vec(), Vec::new()));
     });
     let (mut draft, mut terms) = good();
-    terms.source.clear();
+    terms.own.source.clear();
     assert!(matches!(look(&draft, &terms), Err(CheckError::Critical(_))));
     draft.critical.clear();
     look(&draft, &terms).unwrap();
@@ -413,7 +572,7 @@ fn data_of_an_option_that_is_not_one_string_is_refused() {
 fn permit_user_rc_is_refused_even_where_it_was_agreed() {
     for name in ["permit-user-rc", "no-touch-required", "permit-tun"] {
         let (mut draft, mut terms) = good();
-        terms.permits.insert(name);
+        terms.own.permits.insert(name);
         draft.extensions.push((name.into(), Vec::new()));
         draft.extensions.sort();
         let found = look(&draft, &terms);

@@ -306,6 +306,51 @@ async fn an_email_address_that_comes_back_with_another_subject_is_refused() {
 }
 
 #[tokio::test]
+async fn a_freed_name_does_not_go_back_to_a_login_that_lives() {
+    let lab = Lab::new();
+    let email = Some("alice@example.com");
+    let open = |subject, nonce, seed, now| {
+        let token = token_of(snapshot(subject, email, now), Some(nonce), nonce);
+        lab.open(token, &key(seed), now).unwrap()
+    };
+    let first = open("sub1", "n1", 2, START);
+    lab.certificate(&first, START).await.unwrap();
+    let name = Name {
+        issuer: ISSUER.into(),
+        kind: NameKind::Email,
+        name: "alice@example.com".into(),
+    };
+    let free = |now| {
+        let used = RightUsed {
+            actor: &Actor::Local { uid: 0 },
+            action: "name-free",
+            with: json!(name),
+            request: "request-3",
+            source: None,
+            now,
+        };
+        lab.ledger.free_name(used, &name)
+    };
+    let refused = free(START).await.unwrap_err();
+    assert!(
+        matches!(refused, LedgerError::OwnerSignedIn { kind: "email", .. }),
+        "{refused}"
+    );
+    // It is still the first one's, also for whoever comes next.
+    let second = open("sub2", "n2", 3, START);
+    let refused = lab.certificate(&second, START).await.unwrap_err();
+    assert!(
+        matches!(refused, LedgerError::NameTaken { .. }),
+        "{refused}"
+    );
+    lab.certificate(&first, START).await.unwrap();
+    // A login that is over does not hold it, although nobody ended it.
+    assert!(free(first.ends).await.unwrap());
+    let second = open("sub2", "n3", 3, first.ends);
+    lab.certificate(&second, first.ends).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_email_address_cannot_be_taken_over_by_a_refresh() {
     let lab = Lab::new();
     let alice = token_of(
@@ -399,7 +444,7 @@ async fn a_username_is_one_persons_whatever_the_issuer() {
         .open(token_of(said, Some("n5"), "t"), &key(5), START)
         .unwrap();
     lab.certificate(&login, START).await.unwrap();
-    // An operator frees it, whichever issuer is named.
+    // An operator frees it, whichever issuer is named, once the others' logins are over.
     let name = Name {
         issuer: theirs.into(),
         kind: NameKind::Username,
@@ -411,7 +456,7 @@ async fn a_username_is_one_persons_whatever_the_issuer() {
         with: json!(name),
         request: "request-4",
         source: None,
-        now: START,
+        now: START.plus(Duration::from_secs(24 * 3600)),
     };
     assert!(lab.ledger.free_name(used, &name).await.unwrap());
     of(theirs, "b@example.com", 6).await.unwrap();
