@@ -29,7 +29,7 @@ use crate::secret::Secret;
 use crate::sign_in::SignIns;
 use crate::signer::key_set::{self, KeySetError, Loaded};
 use crate::signer::{Keyring, SignerError};
-use crate::store::{StoreError, StoreOptions};
+use crate::store::{self, StoreError, StoreOptions};
 use crate::time::Clock;
 
 pub(crate) mod connections;
@@ -134,9 +134,11 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
     let keyring = Keyring::open(&data.join(KEYS), passphrase.as_ref())?;
     drop(passphrase);
     keyring.fits(snapshot.config.profile)?;
-    let key_set = match key_set::load(&data, keyring.identity()) {
+    // Before the key set: after a restore it must be one of the ledger's new epoch.
+    let epoch = store::epoch_at(&data.join(LEDGER))?;
+    let key_set = match key_set::load_in(&data, keyring.identity(), epoch) {
         Err(KeySetError::Unsigned { command }) => {
-            let signed = wait_for_signature(&data, &keyring, &command).await?;
+            let signed = wait_for_signature(&data, &keyring, epoch, &command).await?;
             // That may have taken days: what the files say by now is what counts.
             watched = Watched::new(&data);
             snapshot = reload::read(&data, None)?;
@@ -283,12 +285,16 @@ impl Running {
 async fn wait_for_signature(
     data: &std::path::Path,
     keyring: &Keyring,
+    epoch: Option<u64>,
     command: &str,
 ) -> Result<Loaded, KeySetError> {
     tracing::warn!(command, "waiting for the identity key's signature");
+    systemd::notify(&format!(
+        "STATUS=waiting for the identity key's signature: {command}"
+    ));
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        match key_set::load(data, keyring.identity()) {
+        match key_set::load_in(data, keyring.identity(), epoch) {
             Err(KeySetError::Unsigned { .. }) => {}
             loaded => return loaded,
         }
@@ -357,7 +363,7 @@ async fn serve(options: ServeOptions) -> Result<(), StartError> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    systemd::notify("READY=1");
+    systemd::notify("READY=1\nSTATUS=");
     loop {
         tokio::select! {
             _ = hangup.recv() => { let _already_told = running.reload().await; }

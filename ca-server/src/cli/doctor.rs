@@ -9,15 +9,17 @@ use jit_ssh_api::key_set::SignedKeySet;
 use jit_ssh_connect::Request;
 use jit_ssh_terminal::{Exit, Failure, Terminal};
 use serde::Serialize;
-use ssh_key::{HashAlg, PublicKey};
+use ssh_key::PublicKey;
 
 use super::access::{Access, is_served};
 use super::passphrase::Passphrase;
 use super::policy::{self, POLICY_FILE, count};
 use super::setup::issuer;
 use crate::config::{Config, Tls};
-use crate::data::KEYS;
+use crate::data::{KEYS, LEDGER};
+use crate::signer::key_set::KeySetError;
 use crate::signer::{self, file, key_set};
+use crate::store;
 
 /// `doctor`.
 #[derive(Debug, Args)]
@@ -201,37 +203,42 @@ impl Doctor {
 
 /// Read here without taking over one that was signed elsewhere: that is for `serve`, as its user.
 fn set(data: &Path, identity: &PublicKey, config: Option<&Config>) -> Finding {
-    let path = data.join(key_set::FILE);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        return match key_set::load(data, identity) {
-            Err(error @ key_set::KeySetError::Unsigned { .. }) => Finding::bad(
-                "key set",
-                error.to_string(),
-                "Sign it there, and bring the signature back beside it.",
-            ),
-            Err(error) => Finding::bad("key set", error.to_string(), "Restore it from a backup."),
-            Ok(_) => Finding::good("key set", "signed elsewhere, and taken over"),
-        };
+    let epoch = match store::epoch_at(&data.join(LEDGER)) {
+        Ok(epoch) => epoch,
+        Err(error) => {
+            let mend = "Restore the ledger from a backup: `jit-ssh-ca restore`.";
+            return Finding::bad("ledger", error.to_string(), mend);
+        }
     };
-    let pinned = identity.fingerprint(HashAlg::Sha256).to_string();
-    let set = serde_json::from_str::<SignedKeySet>(&text)
-        .map_err(|error| error.to_string())
-        .and_then(|signed| signed.verify(&pinned).map_err(|error| error.to_string()));
-    match set {
-        Err(error) => Finding::bad("key set", error, "Restore key-set.json from a backup."),
-        Ok(set) if config.is_some_and(|config| config.name != set.name) => Finding::bad(
-            "key set",
-            format!("it is for the CA `{}`", set.name),
-            &format!("Write that name into ca.toml: name = \"{}\"", set.name),
-        ),
-        Ok(set) => Finding::good(
-            "key set",
-            format!(
-                "epoch {}, number {}, signed by the identity key",
-                set.epoch, set.number
-            ),
-        ),
+    let set = match key_set::look_in(data, identity, epoch) {
+        Ok(loaded) => loaded.set,
+        Err(error @ KeySetError::Unsigned { .. }) => {
+            let mend = "Sign it there, and bring the signature back beside it.";
+            return Finding::bad("key set", error.to_string(), mend);
+        }
+        Err(error) => {
+            let mend = "Restore key-set.json from a backup.";
+            return Finding::bad("key set", error.to_string(), mend);
+        }
+    };
+    if config.is_some_and(|config| config.name != set.name) {
+        let says = format!("it is for the CA `{}`", set.name);
+        let mend = format!("Write that name into ca.toml: name = \"{}\"", set.name);
+        return Finding::bad("key set", says, &mend);
     }
+    if let Some(epoch) = epoch.filter(|epoch| *epoch != set.epoch) {
+        let says = format!(
+            "it is of epoch {}, and the ledger is in epoch {epoch}: one of them was brought back alone",
+            set.epoch
+        );
+        let mend = "Restore the whole folder from a backup: `jit-ssh-ca restore`.";
+        return Finding::bad("key set", says, mend);
+    }
+    let says = format!(
+        "epoch {}, number {}, signed by the identity key",
+        set.epoch, set.number
+    );
+    Finding::good("key set", says)
 }
 
 fn folder(data: &Path) -> Finding {

@@ -213,3 +213,34 @@ fn a_keyring_agrees_with_its_own_set_and_no_other() {
     retired.keys[0].state = State::Retiring;
     assert!(keyring.agrees_with(&retired).is_err());
 }
+
+/// As `restore` leaves it where the identity key is elsewhere.
+#[test]
+fn a_set_of_the_epoch_before_does_not_stand_in_for_one_that_waits() {
+    let (data, identity) = (folder(), pair(1));
+    let here = data.path();
+    write(here, &sign(&identity, &set()).unwrap()).unwrap();
+    let restored = next(&set(), 7, NOW);
+    write_to_sign(here, &restored).unwrap();
+    let epoch_of = |epoch| load_in(here, identity.public_key(), epoch).map(|set| set.set.epoch);
+    for epoch in [None, Some(1)] {
+        assert_eq!(epoch_of(epoch).unwrap(), 1, "a next set may wait for long");
+    }
+    let refused = epoch_of(Some(7));
+    assert!(
+        matches!(refused, Err(KeySetError::Unsigned { .. })),
+        "{refused:?}"
+    );
+
+    let signed = sign(&identity, &restored).unwrap();
+    let signature = signed.signature.as_bytes();
+    file::replace(&here.join(SIGNATURE), signature, 0o644).unwrap();
+    let seen = look_in(here, identity.public_key(), Some(7)).unwrap();
+    assert_eq!(seen.set, restored);
+    assert!(
+        here.join(TO_SIGN).exists(),
+        "who only looks changes nothing"
+    );
+    assert_eq!(epoch_of(Some(7)).unwrap(), 7);
+    assert!(!here.join(TO_SIGN).exists() && !here.join(SIGNATURE).exists());
+}
