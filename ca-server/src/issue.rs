@@ -22,7 +22,7 @@ use crate::ledger::{Context, LedgerError, Recorded, Refused, RefusedTo};
 use crate::login::{LiveLogin, LoginError};
 use crate::policy::{Ask, Grant, Refusal, RoleName};
 use crate::server::state::{Snapshot, State};
-use crate::signer::{Issued, SignerError};
+use crate::signer::{Issued, Keyring, SignerError};
 use crate::time::Timestamp;
 
 mod renew;
@@ -145,7 +145,8 @@ async fn within(
     let grant = decide(state, snapshot, input, login, &ask, freshness).await?;
     // 7. The certificate, without a signature; unless the person had a day's worth.
     not_too_many(state, snapshot, login, now)?;
-    let certificate = certificate(state, snapshot, login, &grant, now)?;
+    let keyring = &state.trusted.load_full().keyring;
+    let certificate = certificate(state, snapshot, keyring, login, &grant, now)?;
     // 8. The record: exactly these bytes, durable, in one transaction with the opening or the
     //    refresh of the login, and only if that login still lives there.
     //    If we die here, the record stands for a certificate that nobody got.
@@ -160,7 +161,7 @@ async fn within(
     .await?;
     // 9. The signature, after a last look at the bytes. It exists in memory only: if we die here, a
     //    client that asks again gets another certificate and another record.
-    let issued = sign(state, recorded, now).await?;
+    let issued = sign(state, keyring, recorded, now).await?;
     state.metrics.issued(freshness.is_outage());
     if freshness.is_outage() {
         tracing::warn!(login = %login.id, "issued on an old identity: its issuer cannot be reached");
@@ -286,6 +287,7 @@ async fn stale(
 fn certificate(
     state: &State,
     snapshot: &Snapshot,
+    keyring: &Keyring,
     login: &LiveLogin,
     grant: &Grant,
     now: Timestamp,
@@ -307,7 +309,7 @@ fn certificate(
                 name: &name,
                 ends: login.ends,
             },
-            ca: state.keyring.user_ca(),
+            ca: keyring.user_ca(),
             now,
         },
         &mut *rng,
@@ -335,9 +337,14 @@ async fn record(
     Ok(state.ledger.record(certificate, context).await?)
 }
 
-async fn sign(state: &State, recorded: Recorded, now: Timestamp) -> Result<Issued, IssueError> {
+async fn sign(
+    state: &State,
+    keyring: &Keyring,
+    recorded: Recorded,
+    now: Timestamp,
+) -> Result<Issued, IssueError> {
     let (index, serial) = (recorded.index(), recorded.certificate().serial());
-    match state.keyring.sign(recorded) {
+    match keyring.sign(recorded) {
         Ok(issued) => Ok(issued),
         Err(error) => {
             let reason = error.to_string();

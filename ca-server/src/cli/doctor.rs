@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use clap::Args;
-use jit_ssh_api::key_set::SignedKeySet;
+use jit_ssh_api::key_set::{KeySet, SignedKeySet};
 use jit_ssh_connect::Request;
 use jit_ssh_terminal::{Exit, Failure, Terminal};
 use serde::Serialize;
@@ -17,8 +17,9 @@ use super::policy::{self, POLICY_FILE, count};
 use super::setup::issuer;
 use crate::config::{Config, Tls};
 use crate::data::{KEYS, LEDGER};
+use crate::secret::Secret;
 use crate::signer::key_set::KeySetError;
-use crate::signer::{self, file, key_set};
+use crate::signer::{KeyFolder, LockedKeyring, key_set};
 use crate::store;
 
 /// `doctor`.
@@ -146,81 +147,97 @@ impl Doctor {
     }
 
     fn keys(&self, data: &Path, config: Option<&Config>) -> Vec<Finding> {
-        let keys = data.join(KEYS);
-        let identity = match file::check_folder(&keys)
-            .and_then(|()| file::read_public(&keys, signer::IDENTITY))
-        {
-            Ok(identity) => identity,
+        let folder = match KeyFolder::read(&data.join(KEYS)) {
+            Ok(folder) => folder,
             Err(error) => {
-                return vec![Finding::bad(
-                    "keys",
-                    error.to_string(),
-                    "Restore them from a backup: `jit-ssh-ca restore`.",
-                )];
+                let restore = "Restore them from a backup: `jit-ssh-ca restore`.";
+                return vec![Finding::bad("keys", error.to_string(), restore)];
             }
         };
-        let mut findings = Vec::new();
-        let restore = "Restore it from a backup.";
-        let mut found = vec![(signer::IDENTITY, identity.clone())];
-        for purpose in signer::PURPOSES {
-            let name = signer::file_name(purpose);
-            match file::read(&keys, name) {
-                Ok(key) => found.push((name, key.public_key().clone())),
-                Err(error) => findings.push(Finding::bad("keys", error.to_string(), restore)),
+        let (set, finding) = set(data, folder.identity(), config);
+        let mut findings = match set {
+            Some(set) => self.active_keys(&folder, &set, config),
+            None => Vec::new(),
+        };
+        findings.push(finding);
+        findings
+    }
+
+    /// The keys that the key set names.
+    fn active_keys(
+        &self,
+        folder: &KeyFolder,
+        set: &KeySet,
+        config: Option<&Config>,
+    ) -> Vec<Finding> {
+        let locked = match LockedKeyring::read(folder, set) {
+            Ok(locked) => locked,
+            Err(error) => {
+                let restore = "Restore it from a backup.";
+                return vec![Finding::bad("keys", error.to_string(), restore)];
             }
-        }
-        if let Some(config) = config {
-            let unfit = found
-                .iter()
-                .filter_map(|(name, key)| signer::fits(name, key, config.profile).err());
-            let mend =
-                "A profile is chosen once, at `init`: write the one of the keys into ca.toml.";
-            findings.extend(unfit.map(|error| Finding::bad("keys", error.to_string(), mend)));
-        }
-        match self.passphrase.stored() {
-            Ok(Some(passphrase)) => match signer::Keyring::open(&keys, Some(&passphrase)) {
-                Ok(_) => findings.push(Finding::good(
-                    "keys",
-                    "all there, and the passphrase unlocks them",
-                )),
-                Err(error) => findings.push(Finding::bad(
-                    "keys",
-                    error.to_string(),
-                    "Give the right passphrase file.",
-                )),
-            },
-            Ok(None) => findings.push(Finding::look(
+        };
+        let unfit = config.map(|config| locked.unfit(config.profile));
+        let mend = "A profile is chosen once, at `init`: write the one of the keys into ca.toml.";
+        let mut findings: Vec<Finding> = unfit
+            .unwrap_or_default()
+            .iter()
+            .map(|error| Finding::bad("keys", error.to_string(), mend))
+            .collect();
+        findings.push(match self.passphrase.stored() {
+            Ok(Some(passphrase)) => unlocks(locked, &passphrase),
+            Ok(None) => Finding::look(
                 "keys",
                 "all there; whether the passphrase fits was not tried",
                 "Give it with `--passphrase-file /etc/jit-ssh-ca/passphrase`.",
-            )),
-            Err(failure) => findings.push(Finding::failed("keys", &failure)),
-        }
-        findings.push(set(data, &identity, config));
+            ),
+            Err(failure) => Finding::failed("keys", &failure),
+        });
         findings
     }
 }
 
-/// Read here without taking over one that was signed elsewhere: that is for `serve`, as its user.
-fn set(data: &Path, identity: &PublicKey, config: Option<&Config>) -> Finding {
+fn unlocks(locked: LockedKeyring, passphrase: &Secret<String>) -> Finding {
+    let wrong = |error: &dyn std::fmt::Display| {
+        Finding::bad("keys", error.to_string(), "Give the right passphrase file.")
+    };
+    match locked.unlock(Some(passphrase)) {
+        Err(error) => wrong(&error),
+        Ok(keyring) => match keyring.complete() {
+            Err(error) => wrong(error),
+            Ok(()) => Finding::good("keys", "all there, and the passphrase unlocks them"),
+        },
+    }
+}
+
+/// The set, or the one that waits for its signature, and what is to be said of it. Read here without
+/// taking over one that was signed elsewhere: that is for `serve`, as its user.
+fn set(data: &Path, identity: &PublicKey, config: Option<&Config>) -> (Option<KeySet>, Finding) {
     let epoch = match store::epoch_at(&data.join(LEDGER)) {
         Ok(epoch) => epoch,
         Err(error) => {
             let mend = "Restore the ledger from a backup: `jit-ssh-ca restore`.";
-            return Finding::bad("ledger", error.to_string(), mend);
+            return (None, Finding::bad("ledger", error.to_string(), mend));
         }
     };
-    let set = match key_set::look_in(data, identity, epoch) {
-        Ok(loaded) => loaded.set,
+    match key_set::look_in(data, identity, epoch) {
+        Ok(loaded) => {
+            let finding = fits(&loaded.set, config, epoch);
+            (Some(loaded.set), finding)
+        }
         Err(error @ KeySetError::Unsigned { .. }) => {
             let mend = "Sign it there, and bring the signature back beside it.";
-            return Finding::bad("key set", error.to_string(), mend);
+            let finding = Finding::bad("key set", error.to_string(), mend);
+            (key_set::to_sign(data).ok(), finding)
         }
         Err(error) => {
             let mend = "Restore key-set.json from a backup.";
-            return Finding::bad("key set", error.to_string(), mend);
+            (None, Finding::bad("key set", error.to_string(), mend))
         }
-    };
+    }
+}
+
+fn fits(set: &KeySet, config: Option<&Config>, epoch: Option<u64>) -> Finding {
     if config.is_some_and(|config| config.name != set.name) {
         let says = format!("it is for the CA `{}`", set.name);
         let mend = format!("Write that name into ca.toml: name = \"{}\"", set.name);

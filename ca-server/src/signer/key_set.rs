@@ -146,6 +146,18 @@ pub fn write_to_sign(data: &Path, set: &KeySet) -> Result<String, KeySetError> {
     Ok(command(data))
 }
 
+/// The set that waits for a signature: to try out what the CA would do with it, never to be served.
+pub fn to_sign(data: &Path) -> Result<KeySet, KeySetError> {
+    let path = data.join(TO_SIGN);
+    let Some(text) = read(&path)? else {
+        return Err(KeySetError::Missing(path));
+    };
+    serde_json::from_str(&text).map_err(|error| KeySetError::Content {
+        path,
+        fault: format!("it cannot be read: {error}"),
+    })
+}
+
 /// Reads and verifies the key set; takes over one that was signed elsewhere meanwhile.
 pub fn load(data: &Path, identity: &PublicKey) -> Result<Loaded, KeySetError> {
     take_over(data, look(data, identity)?)

@@ -4,9 +4,7 @@ use std::process::Command;
 
 use super::*;
 use crate::entropy::seeded;
-use crate::secret::Secret;
-use crate::signer::file::Lock;
-use crate::signer::{KeyKind, Keyring, PURPOSES, file_name, key_pair, unlock};
+use crate::signer::{KeyKind, PURPOSES, key_pair};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -174,44 +172,6 @@ fn a_missing_or_broken_file_says_what_it_is() {
     file::create(&data.path().join(FILE), b"{}", 0o644).unwrap();
     let broken = load(data.path(), identity.public_key()).unwrap_err();
     assert!(matches!(broken, KeySetError::Content { .. }), "{broken}");
-}
-
-#[test]
-fn a_keyring_agrees_with_its_own_set_and_no_other() {
-    let data = folder();
-    let mut rng = seeded(5);
-    let passphrase: Secret<String> = file::random_passphrase(&mut rng);
-    let lock = Lock::Random(&passphrase);
-    let mut keys = Vec::new();
-    for purpose in PURPOSES {
-        let name = file_name(purpose);
-        let key = file::generate(data.path(), name, KeyKind::P256, lock, &mut rng).unwrap();
-        keys.push((purpose, key));
-    }
-    file::generate(data.path(), "identity", KeyKind::P256, lock, &mut rng).unwrap();
-    let keyring = Keyring::open(data.path(), Some(&passphrase)).unwrap();
-    let identity = unlock(data.path(), "identity", Some(&passphrase)).unwrap();
-    assert_eq!(
-        identity.public_key().key_data(),
-        keyring.identity().key_data()
-    );
-    let ours = first(FirstKeySet {
-        keys: &keys,
-        ..FirstKeySet {
-            name: "ca.example.com",
-            epoch: 1,
-            created: NOW,
-            keys: &[],
-            tls_pins: Vec::new(),
-        }
-    });
-    write(data.path(), &sign(&identity, &ours).unwrap()).unwrap();
-    let loaded = load(data.path(), keyring.identity()).unwrap();
-    keyring.agrees_with(&loaded.set).unwrap();
-    assert!(keyring.agrees_with(&set()).is_err());
-    let mut retired = ours.clone();
-    retired.keys[0].state = State::Retiring;
-    assert!(keyring.agrees_with(&retired).is_err());
 }
 
 /// As `restore` leaves it where the identity key is elsewhere.
