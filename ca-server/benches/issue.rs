@@ -32,8 +32,11 @@ use jit_ssh_ca::ledger::{Context, Ledger};
 use jit_ssh_ca::login::{LiveLogin, Logins, OpenLogin};
 use jit_ssh_ca::policy::{Ask, Grant, IssuerFacts, Policy};
 use jit_ssh_ca::signer::file::{self, Lock};
+use jit_ssh_ca::signer::key_set::{self, FirstKeySet};
 use jit_ssh_ca::signer::verify::verify_proof;
-use jit_ssh_ca::signer::{IDENTITY, KeyKind, Keyring, PURPOSES, file_name};
+use jit_ssh_ca::signer::{
+    IDENTITY, KeyFolder, KeyKind, Keyring, LockedKeyring, PURPOSES, file_name,
+};
 use jit_ssh_ca::store::StoreOptions;
 use jit_ssh_ca::time::{Clock, Timestamp};
 use rand::rngs::StdRng;
@@ -91,9 +94,18 @@ static PARTS: LazyLock<Parts> = LazyLock::new(|| {
     private(folder.path());
     private(&keys);
     let mut rng = entropy::from_system();
-    for name in PURPOSES.map(file_name).into_iter().chain([IDENTITY]) {
-        file::generate(&keys, name, KeyKind::Ed25519, Lock::Open, &mut rng).unwrap();
-    }
+    let mut make = |name| {
+        let kind = KeyKind::Ed25519;
+        file::generate(&keys, name, kind, Lock::Open, &mut rng).unwrap()
+    };
+    make(IDENTITY);
+    let set = key_set::first(FirstKeySet {
+        name: "ca.example.com",
+        epoch: 1,
+        created: Clock::System.now(),
+        keys: &PURPOSES.map(|purpose| (purpose, make(file_name(purpose)))),
+        tls_pins: Vec::new(),
+    });
     let issuer = Issuer::start();
     let config = format!(
         "url = \"http://127.0.0.1:1\"\n[listen]\ntls = \"none\"\n[[issuers]]\nissuer = \"{}\"\n\
@@ -116,7 +128,10 @@ static PARTS: LazyLock<Parts> = LazyLock::new(|| {
     Parts {
         identities,
         policy: Policy::parse(POLICY, &IssuerFacts::from(config.issuers.as_slice())).unwrap(),
-        keyring: Keyring::open(&keys, None).unwrap(),
+        keyring: LockedKeyring::read(&KeyFolder::read(&keys).unwrap(), &set)
+            .unwrap()
+            .unlock(None)
+            .unwrap(),
         logins: Logins::new(Arc::clone(&ledger)),
         ledger,
         runtime,

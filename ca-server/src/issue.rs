@@ -22,7 +22,7 @@ use crate::ledger::{Context, LedgerError, Recorded, Refused, RefusedTo};
 use crate::login::{LiveLogin, LoginError};
 use crate::policy::{Ask, Grant, Refusal, RoleName};
 use crate::server::state::{Snapshot, State};
-use crate::signer::{Issued, SignerError};
+use crate::signer::{Issued, Keyring, SignerError};
 use crate::time::Timestamp;
 
 mod budget;
@@ -153,7 +153,8 @@ async fn within(
     let decided = decide(state, snapshot, input, login, &ask, freshness).await;
     let grant = budget.keep_if(!is_unwritten(&decided), decided)?;
     // 7. The certificate, without a signature; unless the person had a day's worth of records.
-    let made = certificate(state, snapshot, login, &grant, now);
+    let keyring = &state.trusted.load_full().keyring;
+    let made = certificate(state, snapshot, keyring, login, &grant, now);
     let certificate = budget.keep_if(made.is_ok(), made)?;
     budget.charge()?;
     // 8. The record: exactly these bytes, durable, in one transaction with the opening or the
@@ -171,7 +172,7 @@ async fn within(
     let recorded = budget.keep_if(written.is_ok(), written)?;
     // 9. The signature, after a last look at the bytes. It exists in memory only: if we die here, a
     //    client that asks again gets another certificate and another record.
-    let issued = sign(state, recorded, now).await?;
+    let issued = sign(state, keyring, recorded, now).await?;
     state.metrics.issued(freshness.is_outage());
     if freshness.is_outage() {
         tracing::warn!(login = %login.id, "issued on an old identity: its issuer cannot be reached");
@@ -289,6 +290,7 @@ async fn stale(
 fn certificate(
     state: &State,
     snapshot: &Snapshot,
+    keyring: &Keyring,
     login: &LiveLogin,
     grant: &Grant,
     now: Timestamp,
@@ -310,7 +312,7 @@ fn certificate(
                 name: &name,
                 ends: login.ends,
             },
-            ca: state.keyring.user_ca(),
+            ca: keyring.user_ca(),
             now,
         },
         &mut *rng,
@@ -338,9 +340,14 @@ async fn record(
     Ok(state.ledger.record(certificate, context).await?)
 }
 
-async fn sign(state: &State, recorded: Recorded, now: Timestamp) -> Result<Issued, IssueError> {
+async fn sign(
+    state: &State,
+    keyring: &Keyring,
+    recorded: Recorded,
+    now: Timestamp,
+) -> Result<Issued, IssueError> {
     let (index, serial) = (recorded.index(), recorded.certificate().serial());
-    match state.keyring.sign(recorded) {
+    match keyring.sign(recorded) {
         Ok(issued) => Ok(issued),
         Err(error) => {
             let reason = error.to_string();

@@ -10,10 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use jit_ssh_api::hex;
-use jit_ssh_api::key_set::Purpose;
 use rand::RngCore as _;
-use sha2::{Digest as _, Sha256};
+use ssh_key::PublicKey;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -28,8 +26,8 @@ use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::sign_in::SignIns;
 use crate::signer::key_set::{self, KeySetError, Loaded};
-use crate::signer::{Keyring, SignerError};
-use crate::store::{StoreError, StoreOptions, backup};
+use crate::signer::{KeyFolder, SignerError};
+use crate::store::{self, StoreError, StoreOptions, backup};
 use crate::time::Clock;
 
 pub(crate) mod connections;
@@ -40,13 +38,15 @@ mod systemd;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod tls;
+pub(crate) mod trusted;
 pub(crate) mod writes;
 
 use connections::{CurrentTls, Open};
 use lock::{AdminSocket, DataLock, LockError};
 use reload::{ReloadError, Watched};
-use state::{Reloaded, RequestIds, State, Trust};
+use state::{Reloaded, RequestIds, State};
 use tls::TlsError;
+use trusted::Trusted;
 
 /// What to serve.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub struct ServeOptions {
     pub data: PathBuf,
     /// The system's clock, or a test's.
     pub clock: Clock,
-    /// Unlocks the user CA.
+    /// Unlocks the keys.
     pub passphrase: Option<Secret<String>>,
     /// Listens here instead of where the configuration says.
     pub listen: Option<SocketAddr>,
@@ -143,27 +143,38 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
     backup::remove_left(&data);
     let mut watched = Watched::new(&data);
     let mut snapshot = reload::read(&data, None)?;
-    let keyring = Keyring::open(&data.join(KEYS), passphrase.as_ref())?;
-    drop(passphrase);
-    keyring.fits(snapshot.config.profile)?;
-    let key_set = match key_set::load(&data, keyring.identity()) {
+    let folder = KeyFolder::read(&data.join(KEYS))?;
+    // Before the key set: after a restore it must be one of the ledger's new epoch.
+    let epoch = store::epoch_at(&data.join(LEDGER))?;
+    let key_set = match key_set::load_in(&data, folder.identity(), epoch) {
         Err(KeySetError::Unsigned { command }) => {
-            let signed = wait_for_signature(&data, &keyring, &command).await?;
+            // What would keep the CA from serving is said before the wait.
+            let wanted = key_set::to_sign(&data)?;
+            let profile = snapshot.config.profile;
+            trusted::unlock(&folder, &wanted, profile, passphrase.as_ref())?;
+            let signed = wait_for_signature(&data, folder.identity(), epoch, &command).await?;
             // That may have taken days: what the files say by now is what counts.
             watched = Watched::new(&data);
             snapshot = reload::read(&data, None)?;
-            keyring.fits(snapshot.config.profile)?;
             signed
         }
         loaded => loaded?,
     };
-    keyring.agrees_with(&key_set.set)?;
+    let profile = snapshot.config.profile;
+    let trusted = Arc::new(Trusted::open(
+        &folder,
+        key_set,
+        profile,
+        passphrase.as_ref(),
+    )?);
+    drop(passphrase);
+    let key_set = &trusted.key_set;
     let store = StoreOptions {
         reserve: snapshot.config.disk_reserve,
         ..StoreOptions::new(data.join(LEDGER))
     };
     let ledger = Ledger::open(store, entropy::from_system())?;
-    of_this_ca(&key_set, &snapshot.config.name, ledger.epoch())?;
+    of_this_ca(key_set, &snapshot.config.name, ledger.epoch())?;
     let now = clock.now();
     ledger
         .record_policy(snapshot.policy.digest(), snapshot.policy.text(), now)
@@ -197,7 +208,7 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
 
     let mut rng = entropy::from_system();
     let state = Arc::new(State {
-        trust: trust(&key_set),
+        trusted: ArcSwap::new(Arc::clone(&trusted)),
         logins: Logins::new(Arc::clone(&ledger)),
         head_time: snapshot.config.limits.head_time,
         snapshot: ArcSwap::from_pointee(snapshot),
@@ -219,8 +230,6 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
         clock,
         data,
         ledger,
-        keyring,
-        key_set,
     });
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(connections::accept_tcp(
@@ -242,9 +251,10 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
     ));
     tokio::spawn(reload::warm(state.clone(), stopped.clone()));
     tokio::spawn(tick(state.clone(), stopped));
-    let fingerprint = state.keyring.fingerprint();
+    let fingerprint = trusted.keyring.fingerprint();
     let scheme = if tls.is_some() { "https" } else { "http" };
     tracing::info!(%address, scheme, identity = fingerprint, "listening");
+    tokio::task::spawn_blocking(move || rest_of_keys(&trusted));
     Ok(Running {
         address,
         admin_socket,
@@ -263,7 +273,7 @@ impl Running {
 
     /// `SHA256:…` of the identity key.
     pub fn fingerprint(&self) -> String {
-        self.state.keyring.fingerprint()
+        self.state.trusted.load().keyring.fingerprint()
     }
 
     /// Takes no more connections, lets requests finish (within `limits.stop_time`), and writes what
@@ -301,13 +311,17 @@ impl Running {
 /// The key set, once the identity key, which is kept elsewhere, has signed it.
 async fn wait_for_signature(
     data: &std::path::Path,
-    keyring: &Keyring,
+    identity: &PublicKey,
+    epoch: Option<u64>,
     command: &str,
 ) -> Result<Loaded, KeySetError> {
     tracing::warn!(command, "waiting for the identity key's signature");
+    systemd::notify(&format!(
+        "STATUS=waiting for the identity key's signature: {command}"
+    ));
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        match key_set::load(data, keyring.identity()) {
+        match key_set::load_in(data, identity, epoch) {
             Err(KeySetError::Unsigned { .. }) => {}
             loaded => return loaded,
         }
@@ -326,15 +340,12 @@ fn of_this_ca(key_set: &Loaded, name: &str, epoch: u64) -> Result<(), StartError
     })
 }
 
-/// The user CA keys that servers are to trust, and the text's own name.
-fn trust(key_set: &Loaded) -> Trust {
-    let mut text = String::new();
-    for key in key_set.set.trusted(Purpose::UserCa) {
-        text.push_str(&key.public_key);
-        text.push('\n');
+/// Keys that the start does not wait for.
+fn rest_of_keys(trusted: &Trusted) {
+    if let Err(error) = trusted.keyring.complete() {
+        let error = error as &dyn std::error::Error;
+        tracing::error!(error, "a key is not unlocked; user certificates go on");
     }
-    let etag = format!("\"{}\"", hex(Sha256::digest(&text)));
-    Trust { text, etag }
 }
 
 /// Summaries of what is only counted; and a look whether a ledger that could not write can again.
@@ -383,7 +394,7 @@ async fn serve(options: ServeOptions) -> Result<(), ServeError> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };
-    systemd::notify("READY=1");
+    systemd::notify("READY=1\nSTATUS=");
     loop {
         tokio::select! {
             _ = hangup.recv() => { let _already_told = running.reload().await; }

@@ -1,41 +1,65 @@
 //! The keys of the CA, one job each: a [`Recorded`] comes in, an
 //! [`Issued`] goes out, and only this one can be sent to anybody (invariant 1). Signatures are
-//! made by aws-lc. The user CA is unlocked when the server starts, any other key only when it has
-//! something to sign; of all of them the public halves are compared at the start, so that what we
-//! publish is what we sign with (A41).
+//! made by aws-lc.
+//!
+//! Which keys are active, the key set says; where they lie in the folder, their public halves. So a
+//! purpose can have several keys in it: one that signs, the next one, retired ones. The active user CA
+//! is unlocked at the start, host CA and bundle right behind it; of every active key the public half is
+//! compared at the start, so that what we publish is what we sign with (A41).
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jit_ssh_api::discovery::Profile;
-use jit_ssh_api::key_set::{KeySet, Purpose, State};
-use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
+use jit_ssh_api::key_set::{KeySet, Purpose};
+use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PrivateKey, PublicKey};
 
 use crate::certificate::check::{self, CheckError};
 use crate::certificate::{
-    AcceptedKey, CaPublicKey, CertificateError, CertificateToSign, Kind, User,
+    AcceptedKey, CaPublicKey, CertificateError, CertificateToSign, Host, Kind, User,
 };
 use crate::ledger::Recorded;
 use crate::secret::Secret;
 
 pub mod file;
+pub mod folder;
 pub mod key_pair;
 pub mod key_set;
 pub mod verify;
 
 pub use file::FileError;
+pub use folder::KeyFolder;
 pub use key_pair::{KeyKind, KeyPair, PairError};
+
+/// The keys that a key set calls active, as they lie in the folder: still locked.
+#[derive(Debug)]
+pub struct LockedKeyring {
+    identity: PublicKey,
+    user_ca: LockedKey,
+    host_ca: LockedKey,
+    bundle: LockedKey,
+    ledger: LockedKey,
+}
+
+#[derive(Debug)]
+struct LockedKey {
+    file: PathBuf,
+    private: PrivateKey,
+}
 
 /// The CA's keys as the serving process holds them.
 #[derive(Debug)]
 pub struct Keyring {
     identity: PublicKey,
     user_ca: CaKey<User>,
-    host_ca: PublicKey,
-    bundle: PublicKey,
-    ledger: PublicKey,
+    host_ca: Held<CaKey<Host>>,
+    bundle: Held<KeyPair>,
 }
+
+/// A key that signs no user certificates: unlocked by who comes first.
+type Held<T> = LazyLock<Result<T, SignerError>, Box<dyn FnOnce() -> Result<T, SignerError> + Send>>;
 
 /// The unlocked key of a CA, for one kind of certificate: what was recorded for the other kind does not
 /// come to it (A37).
@@ -60,10 +84,10 @@ pub enum SignerError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The operator: a key that cannot sign.
-    #[error("{name}: {cause}")]
+    #[error("{}: {cause}", file.display())]
     Pair {
         /// Which key.
-        name: &'static str,
+        file: PathBuf,
         /// Why.
         cause: PairError,
     },
@@ -74,15 +98,15 @@ pub enum SignerError {
     #[error("the keys {one} and {other} are the same key; each must have one job")]
     Twice {
         /// A key.
-        one: &'static str,
+        one: String,
         /// The same key.
-        other: &'static str,
+        other: String,
     },
     /// The operator: a key of a kind that the CA's profile does not have.
     #[error("the key {name} is {kind}; with profile = \"{profile}\" it must be {fit}")]
     Profile {
         /// Which key.
-        name: &'static str,
+        name: String,
         /// What it is.
         kind: String,
         /// The profile, as the configuration writes it.
@@ -97,43 +121,126 @@ pub enum SignerError {
     #[error("the last look before signing refused the certificate: {0}")]
     LastLook(#[from] CheckError),
     /// Us: the key does not sign.
-    #[error("the CA's key did not sign: {0}")]
+    #[error("the user CA did not sign: {0}")]
     Signing(PairError),
 }
 
-impl Keyring {
-    /// Reads the folder `keys`, unlocks the user CA, and compares every private file with its
-    /// `.pub` (A41).
-    pub fn open(folder: &Path, passphrase: Option<&Secret<String>>) -> Result<Self, SignerError> {
-        file::check_folder(folder)?;
-        let identity = file::read_public(folder, IDENTITY)?;
-        let user_ca = CaKey::unlock(folder, passphrase)?;
-        let public = |purpose| -> Result<PublicKey, FileError> {
-            Ok(file::read(folder, file_name(purpose))?.public_key().clone())
+impl LockedKeyring {
+    /// Finds the active keys of a set and compares every private file with its `.pub` (A41).
+    pub fn read(folder: &KeyFolder, set: &KeySet) -> Result<Self, SignerError> {
+        let key = |purpose| {
+            let (file, private) = folder.active(set, purpose)?;
+            Ok::<_, SignerError>(LockedKey { file, private })
         };
-        let keyring = Keyring {
-            identity,
+        let locked = LockedKeyring {
+            identity: folder.identity().clone(),
+            user_ca: key(Purpose::UserCa)?,
+            host_ca: key(Purpose::HostCa)?,
+            bundle: key(Purpose::Bundle)?,
+            ledger: key(Purpose::Ledger)?,
+        };
+        locked.one_job_each()?;
+        Ok(locked)
+    }
+
+    /// Whether all keys are of kinds that the profile has: what discovery says of this CA is true.
+    pub fn fits(&self, profile: Profile) -> Result<(), SignerError> {
+        self.unfit(profile).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Of every key that is not, what it is.
+    pub fn unfit(&self, profile: Profile) -> Vec<SignerError> {
+        let judged = self.all().into_iter();
+        judged
+            .filter_map(|(name, key)| fits(&name, key, profile).err())
+            .collect()
+    }
+
+    /// Unlocks the user CA; the others behind the start ([`Keyring::complete`]), since each takes 9 ms, and
+    /// a quarter of a second where somebody chose the passphrase.
+    pub fn unlock(self, passphrase: Option<&Secret<String>>) -> Result<Keyring, SignerError> {
+        let user_ca = CaKey::new(self.user_ca.unlock(passphrase)?)?;
+        let (host_ca, bundle) = (self.host_ca, self.bundle);
+        Ok(Keyring {
+            identity: self.identity,
             user_ca,
-            host_ca: public(Purpose::HostCa)?,
-            bundle: public(Purpose::Bundle)?,
-            ledger: public(Purpose::Ledger)?,
-        };
-        keyring.one_job_each()?;
-        Ok(keyring)
+            host_ca: held(passphrase, |passphrase| {
+                CaKey::new(host_ca.unlock(passphrase)?)
+            }),
+            bundle: held(passphrase, |passphrase| bundle.unlock(passphrase)),
+        })
     }
 
-    /// Unlocks one key of the folder, for the one thing that it signs.
-    pub fn unlock(
-        folder: &Path,
-        purpose: Purpose,
-        passphrase: Option<&Secret<String>>,
-    ) -> Result<KeyPair, SignerError> {
-        unlock(folder, file_name(purpose), passphrase)
+    /// Every key with the name of its file.
+    fn all(&self) -> Vec<(String, &PublicKey)> {
+        let mut all = vec![(IDENTITY.to_owned(), &self.identity)];
+        all.extend(
+            [&self.user_ca, &self.host_ca, &self.bundle, &self.ledger].map(|key| {
+                let name = key.file.file_name().unwrap_or_default();
+                (
+                    name.to_string_lossy().into_owned(),
+                    key.private.public_key(),
+                )
+            }),
+        );
+        all
     }
 
+    fn one_job_each(&self) -> Result<(), SignerError> {
+        let all = self.all();
+        for (index, (one, key)) in all.iter().enumerate() {
+            let mut later = all.iter().skip(index.saturating_add(1));
+            if let Some((other, _)) = later.find(|(_, other)| other.key_data() == key.key_data()) {
+                return Err(SignerError::Twice {
+                    one: one.clone(),
+                    other: other.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LockedKey {
+    fn unlock(self, passphrase: Option<&Secret<String>>) -> Result<KeyPair, SignerError> {
+        let private = file::unlocked(self.private, &self.file, passphrase)?;
+        KeyPair::from_private(&private).map_err(|cause| SignerError::Pair {
+            file: self.file,
+            cause,
+        })
+    }
+}
+
+/// What is unlocked when somebody needs it, or by [`Keyring::complete`].
+fn held<T>(
+    passphrase: Option<&Secret<String>>,
+    unlock: impl FnOnce(Option<&Secret<String>>) -> Result<T, SignerError> + Send + 'static,
+) -> Held<T> {
+    let passphrase = passphrase.cloned();
+    LazyLock::new(Box::new(move || unlock(passphrase.as_ref())))
+}
+
+impl Keyring {
     /// The user CA's public key, which goes into certificates.
     pub fn user_ca(&self) -> &CaPublicKey {
         &self.user_ca.public
+    }
+
+    /// Signs host certificates.
+    pub fn host_ca(&self) -> Result<&CaKey<Host>, &SignerError> {
+        self.host_ca.as_ref()
+    }
+
+    /// Signs what hosts are to trust.
+    pub fn bundle(&self) -> Result<&KeyPair, &SignerError> {
+        self.bundle.as_ref()
+    }
+
+    /// Unlocks what is not yet, before anybody needs it; says why a key is not.
+    pub fn complete(&self) -> Result<(), &SignerError> {
+        self.host_ca()?;
+        self.bundle()?;
+        Ok(())
     }
 
     /// The identity key: what clients and hosts pin.
@@ -146,74 +253,15 @@ impl Keyring {
         self.identity.fingerprint(HashAlg::Sha256).to_string()
     }
 
-    /// The public key of one purpose.
-    pub fn public_key(&self, purpose: Purpose) -> &PublicKey {
-        match purpose {
-            Purpose::UserCa => self.user_ca.public.public_key(),
-            Purpose::HostCa => &self.host_ca,
-            Purpose::Bundle => &self.bundle,
-            Purpose::Ledger => &self.ledger,
-        }
-    }
-
-    /// Whether all keys are of kinds that the profile has: what discovery says of this CA is true.
-    pub fn fits(&self, profile: Profile) -> Result<(), SignerError> {
-        self.all()
-            .into_iter()
-            .try_for_each(|(name, key)| fits(name, key, profile))
-    }
-
-    /// Whether the verified key set names exactly these keys as active (A41).
-    pub fn agrees_with(&self, set: &KeySet) -> Result<(), SignerError> {
-        for purpose in PURPOSES {
-            let ours = key_set::line(self.public_key(purpose));
-            let mut active = set
-                .keys
-                .iter()
-                .filter(|key| key.purpose == purpose && key.state == State::Active);
-            let (one, other) = (active.next(), active.next());
-            if other.is_some() || one.is_none_or(|key| key.public_key != ours) {
-                return Err(SignerError::KeySet(format!(
-                    "its active key for `{}` is not the one of keys/{}.pub",
-                    file_name(purpose),
-                    file_name(purpose)
-                )));
-            }
-        }
-        Ok(())
-    }
-
     /// Signs a person's certificate with the user CA.
     pub fn sign(&self, recorded: Recorded) -> Result<Issued, SignerError> {
         self.user_ca.sign(recorded)
     }
-
-    /// Every key with the name of its file.
-    fn all(&self) -> Vec<(&'static str, &PublicKey)> {
-        let mut all = vec![(IDENTITY, &self.identity)];
-        all.extend(PURPOSES.map(|purpose| (file_name(purpose), self.public_key(purpose))));
-        all
-    }
-
-    fn one_job_each(&self) -> Result<(), SignerError> {
-        let all = self.all();
-        for (index, (one, key)) in all.iter().enumerate() {
-            let later = all.iter().skip(index.saturating_add(1));
-            if let Some((other, _)) = later
-                .into_iter()
-                .find(|(_, other)| other.key_data() == key.key_data())
-            {
-                return Err(SignerError::Twice { one, other });
-            }
-        }
-        Ok(())
-    }
 }
 
 impl<K: Kind> CaKey<K> {
-    /// Unlocks the key of that kind's CA in the folder `keys`.
-    pub fn unlock(folder: &Path, passphrase: Option<&Secret<String>>) -> Result<Self, SignerError> {
-        let pair = Keyring::unlock(folder, K::CA, passphrase)?;
+    /// The key as that of this kind's CA.
+    pub fn new(pair: KeyPair) -> Result<Self, SignerError> {
         let public = CaPublicKey::new(pair.public_key())?;
         Ok(CaKey { pair, public })
     }
@@ -260,18 +308,9 @@ impl<K: Kind> Issued<K> {
     }
 }
 
-fn unlock(
-    folder: &Path,
-    name: &'static str,
-    passphrase: Option<&Secret<String>>,
-) -> Result<KeyPair, SignerError> {
-    let private = file::unlock(folder, name, passphrase)?;
-    KeyPair::from_private(&private).map_err(|cause| SignerError::Pair { name, cause })
-}
-
 /// Whether the key of that file is of a kind that the profile has. The identity key signs rarely and
 /// elsewhere, so it may be any that every client verifies alike, RSA excepted; the others sign here.
-pub fn fits(name: &'static str, key: &PublicKey, profile: Profile) -> Result<(), SignerError> {
+pub fn fits(name: &str, key: &PublicKey, profile: Profile) -> Result<(), SignerError> {
     use Algorithm::{Ecdsa, Ed25519, SkEcdsaSha2NistP256, SkEd25519};
     let identity = name == IDENTITY;
     let p256 = Ecdsa {
@@ -290,7 +329,7 @@ pub fn fits(name: &'static str, key: &PublicKey, profile: Profile) -> Result<(),
         return Ok(());
     }
     Err(SignerError::Profile {
-        name,
+        name: name.to_owned(),
         kind: kind.to_string(),
         profile: match profile {
             Profile::Standard => "standard",
@@ -305,7 +344,7 @@ pub fn fits(name: &'static str, key: &PublicKey, profile: Profile) -> Result<(),
     })
 }
 
-/// The file of a key in the folder `keys`; its public half is beside it as `.pub`.
+/// What `init` calls the file of a key in the folder `keys`; its public half is beside it as `.pub`.
 pub fn file_name(purpose: Purpose) -> &'static str {
     match purpose {
         Purpose::UserCa => "user-ca",

@@ -442,6 +442,22 @@ pub(crate) fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The epoch of a ledger that somebody else may be serving; changes nothing. None: there is none yet.
+pub fn epoch_at(path: &Path) -> Result<Option<u64>, StoreError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    let (version, _) = migrate::check(&connection, path, migrate::STEPS)?;
+    match version {
+        0 => Ok(None),
+        _ => Ok(Some(ledger::head(&connection)?.epoch)),
+    }
+}
+
 /// What the record of the present epoch says of the one before.
 fn epoch_before(connection: &Connection) -> Result<Option<u64>, StoreError> {
     let Some(row) = ledger::last_of(connection, ledger::InForce::Epoch)? else {

@@ -34,6 +34,14 @@ fn restore(lab: &Lab, file: &Path, data: &Path) -> Output {
 
 /// Serves a restored folder, at another port than the one that was backed up.
 fn serve(lab: &Lab, data: &Path) -> (Child, Wire) {
+    let (mut serving, port) = launch(lab, data);
+    answers(&mut serving, port);
+    let wire = Wire::new(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+    (serving, wire)
+}
+
+/// A start, which need not lead to one that serves.
+fn launch(lab: &Lab, data: &Path) -> (Child, u16) {
     // The times in tokens are whole seconds: one from the second of the restore counts as older.
     let restored = clock::now();
     clock::until("the second after the restore", || {
@@ -47,19 +55,21 @@ fn serve(lab: &Lab, data: &Path) -> (Child, Wire) {
         .replace(&format!(":{old}"), &format!(":{port}"));
     ca::replace(&path, &text);
     let name = data.file_name().unwrap().to_str().unwrap();
-    let mut serving = Run::new(program("jit-ssh-ca"))
+    let serving = Run::new(program("jit-ssh-ca"))
         .arg("serve")
         .arg("--data")
         .arg(data)
         .arg("--passphrase-file")
         .arg(&lab.ca.passphrase_file)
         .start(name, &lab.dir);
+    (serving, port)
+}
+
+fn answers(serving: &mut Child, port: u16) {
     clock::until("the restored CA", || {
         assert!(serving.runs(), "{}", serving.log());
         port::answers(std::net::Ipv4Addr::LOCALHOST, port).then_some(())
     });
-    let wire = Wire::new(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
-    (serving, wire)
 }
 
 /// Two machines restore one backup: the same keys, and from then on two histories. Who saw one of
@@ -103,6 +113,68 @@ fn a80_two_restores_of_one_backup_are_not_taken_for_one_another() {
         matches!(refused, Err(ConnectError::Rollback { .. })),
         "{refused:?}"
     );
+}
+
+/// The identity key is not on the machine: the restored CA does not serve under the key set of before,
+/// which clients would refuse as a rollback, and does not give up either.
+#[test]
+fn a_restored_ca_whose_identity_key_is_elsewhere_waits_for_its_signature() {
+    let lab = Lab::start();
+    let offline = lab.dir.join("identity");
+    fs::rename(lab.ca.data.join("keys/identity"), &offline).unwrap();
+    Run::new("ssh-keygen")
+        .args(["-q", "-p", "-P", &lab.ca.passphrase(), "-N", "", "-f"])
+        .arg(&offline)
+        .go()
+        .ok();
+    let file = lab.dir.join("backup");
+    lab.ca.admin(&["backup", file.to_str().unwrap()]).ok();
+    let data = lab.dir.join("restored");
+    let said = restore(&lab, &file, &data).ok();
+    let document = data.join("key-set.json.tosign");
+    let command = format!(
+        "ssh-keygen -Y sign -n jit-ssh-key-set@v1 -f IDENTITY_KEY {}",
+        document.display()
+    );
+    assert!(said.stdout.contains(&command), "{said}");
+
+    let (mut serving, port) = launch(&lab, &data);
+    serving.says(&command);
+    let doctor = || {
+        Run::new(program("jit-ssh-ca"))
+            .args(["doctor", "--offline", "--data"])
+            .arg(&data)
+            .go()
+    };
+    let found = doctor().failed();
+    assert!(found.stdout.contains(&command), "{found}");
+
+    Run::new("ssh-keygen")
+        .args(["-q", "-Y", "sign", "-n", "jit-ssh-key-set@v1", "-f"])
+        .arg(&offline)
+        .arg(&document)
+        .go()
+        .ok();
+    answers(&mut serving, port);
+    let wire = Wire::new(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
+    assert!(wire.ca.epoch > lab.wire().ca.epoch);
+    wire.ca.key_set.verify(&lab.ca.fingerprint()).unwrap();
+    assert_eq!(wire.plain("GET", "/readyz", b"").status, 200);
+    let found = doctor().ok();
+    assert!(
+        found
+            .stdout
+            .contains("number 1, signed by the identity key"),
+        "{found}"
+    );
+
+    // The set of before comes back alone: neither served, nor called good.
+    serving.stop();
+    fs::copy(lab.ca.data.join("key-set.json"), data.join("key-set.json")).unwrap();
+    let (mut again, _) = launch(&lab, &data);
+    assert_ne!(again.wait(), 0);
+    let found = doctor().failed();
+    assert!(found.stdout.contains("brought back alone"), "{found}");
 }
 
 #[test]

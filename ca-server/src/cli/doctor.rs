@@ -5,19 +5,22 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use clap::Args;
-use jit_ssh_api::key_set::SignedKeySet;
+use jit_ssh_api::key_set::{KeySet, SignedKeySet};
 use jit_ssh_connect::Request;
 use jit_ssh_terminal::{Exit, Failure, Terminal};
 use serde::Serialize;
-use ssh_key::{HashAlg, PublicKey};
+use ssh_key::PublicKey;
 
 use super::access::{Access, is_served};
 use super::passphrase::Passphrase;
 use super::policy::{self, POLICY_FILE, count};
 use super::setup::issuer;
 use crate::config::{Config, Tls};
-use crate::data::KEYS;
-use crate::signer::{self, file, key_set};
+use crate::data::{KEYS, LEDGER};
+use crate::secret::Secret;
+use crate::signer::key_set::KeySetError;
+use crate::signer::{KeyFolder, LockedKeyring, key_set};
+use crate::store;
 
 /// `doctor`.
 #[derive(Debug, Args)]
@@ -144,94 +147,115 @@ impl Doctor {
     }
 
     fn keys(&self, data: &Path, config: Option<&Config>) -> Vec<Finding> {
-        let keys = data.join(KEYS);
-        let identity = match file::check_folder(&keys)
-            .and_then(|()| file::read_public(&keys, signer::IDENTITY))
-        {
-            Ok(identity) => identity,
+        let folder = match KeyFolder::read(&data.join(KEYS)) {
+            Ok(folder) => folder,
             Err(error) => {
-                return vec![Finding::bad(
-                    "keys",
-                    error.to_string(),
-                    "Restore them from a backup: `jit-ssh-ca restore`.",
-                )];
+                let restore = "Restore them from a backup: `jit-ssh-ca restore`.";
+                return vec![Finding::bad("keys", error.to_string(), restore)];
             }
         };
-        let mut findings = Vec::new();
-        let restore = "Restore it from a backup.";
-        let mut found = vec![(signer::IDENTITY, identity.clone())];
-        for purpose in signer::PURPOSES {
-            let name = signer::file_name(purpose);
-            match file::read(&keys, name) {
-                Ok(key) => found.push((name, key.public_key().clone())),
-                Err(error) => findings.push(Finding::bad("keys", error.to_string(), restore)),
+        let (set, finding) = set(data, folder.identity(), config);
+        let mut findings = match set {
+            Some(set) => self.active_keys(&folder, &set, config),
+            None => Vec::new(),
+        };
+        findings.push(finding);
+        findings
+    }
+
+    /// The keys that the key set names.
+    fn active_keys(
+        &self,
+        folder: &KeyFolder,
+        set: &KeySet,
+        config: Option<&Config>,
+    ) -> Vec<Finding> {
+        let locked = match LockedKeyring::read(folder, set) {
+            Ok(locked) => locked,
+            Err(error) => {
+                let restore = "Restore it from a backup.";
+                return vec![Finding::bad("keys", error.to_string(), restore)];
             }
-        }
-        if let Some(config) = config {
-            let unfit = found
-                .iter()
-                .filter_map(|(name, key)| signer::fits(name, key, config.profile).err());
-            let mend =
-                "A profile is chosen once, at `init`: write the one of the keys into ca.toml.";
-            findings.extend(unfit.map(|error| Finding::bad("keys", error.to_string(), mend)));
-        }
-        match self.passphrase.stored() {
-            Ok(Some(passphrase)) => match signer::Keyring::open(&keys, Some(&passphrase)) {
-                Ok(_) => findings.push(Finding::good(
-                    "keys",
-                    "all there, and the passphrase unlocks them",
-                )),
-                Err(error) => findings.push(Finding::bad(
-                    "keys",
-                    error.to_string(),
-                    "Give the right passphrase file.",
-                )),
-            },
-            Ok(None) => findings.push(Finding::look(
+        };
+        let unfit = config.map(|config| locked.unfit(config.profile));
+        let mend = "A profile is chosen once, at `init`: write the one of the keys into ca.toml.";
+        let mut findings: Vec<Finding> = unfit
+            .unwrap_or_default()
+            .iter()
+            .map(|error| Finding::bad("keys", error.to_string(), mend))
+            .collect();
+        findings.push(match self.passphrase.stored() {
+            Ok(Some(passphrase)) => unlocks(locked, &passphrase),
+            Ok(None) => Finding::look(
                 "keys",
                 "all there; whether the passphrase fits was not tried",
                 "Give it with `--passphrase-file /etc/jit-ssh-ca/passphrase`.",
-            )),
-            Err(failure) => findings.push(Finding::failed("keys", &failure)),
-        }
-        findings.push(set(data, &identity, config));
+            ),
+            Err(failure) => Finding::failed("keys", &failure),
+        });
         findings
     }
 }
 
-/// Read here without taking over one that was signed elsewhere: that is for `serve`, as its user.
-fn set(data: &Path, identity: &PublicKey, config: Option<&Config>) -> Finding {
-    let path = data.join(key_set::FILE);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        return match key_set::load(data, identity) {
-            Err(error @ key_set::KeySetError::Unsigned { .. }) => Finding::bad(
-                "key set",
-                error.to_string(),
-                "Sign it there, and bring the signature back beside it.",
-            ),
-            Err(error) => Finding::bad("key set", error.to_string(), "Restore it from a backup."),
-            Ok(_) => Finding::good("key set", "signed elsewhere, and taken over"),
-        };
+fn unlocks(locked: LockedKeyring, passphrase: &Secret<String>) -> Finding {
+    let wrong = |error: &dyn std::fmt::Display| {
+        Finding::bad("keys", error.to_string(), "Give the right passphrase file.")
     };
-    let pinned = identity.fingerprint(HashAlg::Sha256).to_string();
-    let set = serde_json::from_str::<SignedKeySet>(&text)
-        .map_err(|error| error.to_string())
-        .and_then(|signed| signed.verify(&pinned).map_err(|error| error.to_string()));
-    match set {
-        Err(error) => Finding::bad("key set", error, "Restore key-set.json from a backup."),
-        Ok(set) if config.is_some_and(|config| config.name != set.name) => Finding::bad(
-            "key set",
-            format!("it is for the CA `{}`", set.name),
-            &format!("Write that name into ca.toml: name = \"{}\"", set.name),
-        ),
-        Ok(set) => Finding::good(
-            "key set",
-            format!(
-                "epoch {}, number {}, signed by the identity key",
-                set.epoch, set.number
-            ),
-        ),
+    match locked.unlock(Some(passphrase)) {
+        Err(error) => wrong(&error),
+        Ok(keyring) => match keyring.complete() {
+            Err(error) => wrong(error),
+            Ok(()) => Finding::good("keys", "all there, and the passphrase unlocks them"),
+        },
     }
+}
+
+/// The set, or the one that waits for its signature, and what is to be said of it. Read here without
+/// taking over one that was signed elsewhere: that is for `serve`, as its user.
+fn set(data: &Path, identity: &PublicKey, config: Option<&Config>) -> (Option<KeySet>, Finding) {
+    let epoch = match store::epoch_at(&data.join(LEDGER)) {
+        Ok(epoch) => epoch,
+        Err(error) => {
+            let mend = "Restore the ledger from a backup: `jit-ssh-ca restore`.";
+            return (None, Finding::bad("ledger", error.to_string(), mend));
+        }
+    };
+    match key_set::look_in(data, identity, epoch) {
+        Ok(loaded) => {
+            let finding = fits(&loaded.set, config, epoch);
+            (Some(loaded.set), finding)
+        }
+        Err(error @ KeySetError::Unsigned { .. }) => {
+            let mend = "Sign it there, and bring the signature back beside it.";
+            let finding = Finding::bad("key set", error.to_string(), mend);
+            (key_set::to_sign(data).ok(), finding)
+        }
+        Err(error) => {
+            let mend = "Restore key-set.json from a backup.";
+            (None, Finding::bad("key set", error.to_string(), mend))
+        }
+    }
+}
+
+fn fits(set: &KeySet, config: Option<&Config>, epoch: Option<u64>) -> Finding {
+    if config.is_some_and(|config| config.name != set.name) {
+        let says = format!("it is for the CA `{}`", set.name);
+        let mend = format!("Write that name into ca.toml: name = \"{}\"", set.name);
+        return Finding::bad("key set", says, &mend);
+    }
+    if let Some(epoch) = epoch.filter(|epoch| *epoch != set.epoch) {
+        let says = format!(
+            "it is of epoch {}, and the ledger is in epoch {epoch}: one of them was brought back alone",
+            set.epoch
+        );
+        let mend = "Restore the whole folder from a backup: `jit-ssh-ca restore`.";
+        return Finding::bad("key set", says, mend);
+    }
+    let says = format!(
+        "epoch {}, number {}, signed by the identity key",
+        set.epoch, set.number
+    );
+    Finding::good("key set", says)
 }
 
 fn folder(data: &Path) -> Finding {

@@ -1,5 +1,6 @@
 //! What all handlers share. The parts that a reload replaces are one [`Snapshot`], swapped whole: a
-//! request sees one configuration and its policy from its first step to its last.
+//! request sees one configuration and its policy from its first step to its last. So are the keys:
+//! one [`Trusted`].
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,9 +20,8 @@ use crate::login::Logins;
 use crate::metrics::{Gauges, Metrics};
 use crate::policy::Policy;
 use crate::server::connections::Open;
+use crate::server::trusted::Trusted;
 use crate::sign_in::SignIns;
-use crate::signer::Keyring;
-use crate::signer::key_set::Loaded;
 use crate::store::DiskState;
 use crate::time::{Clock, Timestamp};
 
@@ -94,9 +94,7 @@ pub(crate) struct State {
     pub(crate) data: PathBuf,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) logins: Logins,
-    pub(crate) keyring: Keyring,
-    pub(crate) key_set: Loaded,
-    pub(crate) trust: Trust,
+    pub(crate) trusted: ArcSwap<Trusted>,
     pub(crate) rng: Mutex<StdRng>,
     pub(crate) replay: ReplayWindow,
     pub(crate) peers: Rate,
@@ -111,13 +109,6 @@ pub(crate) struct State {
     pub(crate) reload: Mutex<Reloaded>,
     /// Held through a reload: of two, the one that read later also ends later.
     pub(crate) reloading: tokio::sync::Mutex<()>,
-}
-
-/// `GET /v1/trust/user-ca`, made once.
-#[derive(Debug)]
-pub(crate) struct Trust {
-    pub(crate) text: String,
-    pub(crate) etag: String,
 }
 
 /// What became of the last reload.

@@ -4,7 +4,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// `READY=1`, `STOPPING=1`. Without systemd, or when it does not listen, nothing happens.
+/// `READY=1`, `STATUS=…`, `STOPPING=1`. Without systemd, or when it does not listen, nothing happens.
 pub(super) fn notify(state: &str) {
     let Some(name) = std::env::var_os("NOTIFY_SOCKET") else {
         return;

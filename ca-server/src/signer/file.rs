@@ -179,18 +179,27 @@ pub fn unlock(
     name: &str,
     passphrase: Option<&Secret<String>>,
 ) -> Result<PrivateKey, FileError> {
-    let path = folder.join(name);
-    let key = read(folder, name)?;
+    unlocked(read(folder, name)?, &folder.join(name), passphrase)
+}
+
+/// Unlocks a private key that was read from `path`.
+pub fn unlocked(
+    key: PrivateKey,
+    path: &Path,
+    passphrase: Option<&Secret<String>>,
+) -> Result<PrivateKey, FileError> {
     if !key.is_encrypted() {
         return Ok(key);
     }
-    let passphrase = passphrase.ok_or_else(|| FileError::NoPassphrase(path.clone()))?;
+    let passphrase = passphrase.ok_or_else(|| FileError::NoPassphrase(path.into()))?;
     let unlocked = key
         .decrypt(passphrase.expose())
-        .map_err(|_| FileError::WrongPassphrase(path))?;
+        .map_err(|_| FileError::WrongPassphrase(path.into()))?;
     // The locked part has a public key of its own; the one outside is not protected.
     if unlocked.public_key().key_data() != key.public_key().key_data() {
-        return Err(FileError::OtherPublic(public_path(folder, name)));
+        let mut public = path.as_os_str().to_owned();
+        public.push(".pub");
+        return Err(FileError::OtherPublic(public.into()));
     }
     Ok(unlocked)
 }

@@ -146,15 +146,65 @@ pub fn write_to_sign(data: &Path, set: &KeySet) -> Result<String, KeySetError> {
     Ok(command(data))
 }
 
+/// The set that waits for a signature: to try out what the CA would do with it, never to be served.
+pub fn to_sign(data: &Path) -> Result<KeySet, KeySetError> {
+    let path = data.join(TO_SIGN);
+    let Some(text) = read(&path)? else {
+        return Err(KeySetError::Missing(path));
+    };
+    serde_json::from_str(&text).map_err(|error| KeySetError::Content {
+        path,
+        fault: format!("it cannot be read: {error}"),
+    })
+}
+
 /// Reads and verifies the key set; takes over one that was signed elsewhere meanwhile.
 pub fn load(data: &Path, identity: &PublicKey) -> Result<Loaded, KeySetError> {
+    take_over(data, look(data, identity)?)
+}
+
+/// As [`load`], for a ledger in that epoch. After a restore the set of the epoch before still lies
+/// there, which clients would refuse: the one beside it is [`KeySetError::Unsigned`].
+pub fn load_in(
+    data: &Path,
+    identity: &PublicKey,
+    epoch: Option<u64>,
+) -> Result<Loaded, KeySetError> {
+    take_over(data, in_epoch(data, look(data, identity)?, epoch)?)
+}
+
+/// What [`load_in`] would give, for who only looks: changes nothing.
+pub fn look_in(
+    data: &Path,
+    identity: &PublicKey,
+    epoch: Option<u64>,
+) -> Result<Loaded, KeySetError> {
+    Ok(in_epoch(data, look(data, identity)?, epoch)?.loaded)
+}
+
+/// A set and how it lies there.
+struct Found {
+    loaded: Loaded,
+    lies: Lies,
+}
+
+enum Lies {
+    /// In `key-set.json`.
+    InPlace,
+    /// Signed elsewhere: not in `key-set.json` yet.
+    BesideItsDocument,
+    /// In `key-set.json`; we died between [`write`] and [`remove`], so the rest is still there.
+    TakenOver,
+}
+
+fn look(data: &Path, identity: &PublicKey) -> Result<Found, KeySetError> {
     let current = match read(&data.join(FILE))? {
         Some(text) => Some(current(&data.join(FILE), &text, identity)?),
         None => None,
     };
     let waiting = read(&data.join(TO_SIGN))?;
     let signature = read(&data.join(SIGNATURE))?;
-    match (current, waiting, signature) {
+    let (loaded, lies) = match (current, waiting, signature) {
         (current, Some(document), Some(signature)) => {
             let signed = SignedKeySet {
                 document,
@@ -164,24 +214,43 @@ pub fn load(data: &Path, identity: &PublicKey) -> Result<Loaded, KeySetError> {
             let waited = believe(&data.join(SIGNATURE), signed, identity)?;
             let age = |set: &KeySet| (set.epoch, set.number);
             match current {
-                // Dying after `write` and before `remove` leads here, and is finished here.
                 Some(current) if age(&current.set) >= age(&waited.set) => {
-                    clear_waiting(data)?;
-                    Ok(current)
+                    (current, Lies::TakenOver)
                 }
-                _ => {
-                    write(data, &waited.signed)?;
-                    clear_waiting(data)?;
-                    Ok(waited)
-                }
+                _ => (waited, Lies::BesideItsDocument),
             }
         }
-        (Some(current), _, _) => Ok(current),
-        (None, Some(_), None) => Err(KeySetError::Unsigned {
+        (Some(current), _, _) => (current, Lies::InPlace),
+        (None, Some(_), None) => {
+            return Err(KeySetError::Unsigned {
+                command: command(data),
+            });
+        }
+        (None, None, _) => return Err(KeySetError::Missing(data.join(FILE))),
+    };
+    Ok(Found { loaded, lies })
+}
+
+fn in_epoch(data: &Path, found: Found, epoch: Option<u64>) -> Result<Found, KeySetError> {
+    let before = epoch.is_some_and(|epoch| found.loaded.set.epoch < epoch);
+    if before && matches!(found.lies, Lies::InPlace) && data.join(TO_SIGN).exists() {
+        return Err(KeySetError::Unsigned {
             command: command(data),
-        }),
-        (None, None, _) => Err(KeySetError::Missing(data.join(FILE))),
+        });
     }
+    Ok(found)
+}
+
+fn take_over(data: &Path, found: Found) -> Result<Loaded, KeySetError> {
+    match found.lies {
+        Lies::InPlace => {}
+        Lies::BesideItsDocument => {
+            write(data, &found.loaded.signed)?;
+            clear_waiting(data)?;
+        }
+        Lies::TakenOver => clear_waiting(data)?,
+    }
+    Ok(found.loaded)
 }
 
 /// OpenSSH public key without a comment.

@@ -9,7 +9,7 @@ use jit_ssh_terminal::Exit;
 use crate::cli::tests::run_captured;
 use crate::config::Config;
 use crate::secret::Secret;
-use crate::signer::{self, Keyring, file, key_set};
+use crate::signer::{self, KeyFolder, LockedKeyring, file, key_set};
 
 fn init(data: &Path, more: &[&str]) -> Result<String, jit_ssh_terminal::Failure> {
     let data_text = data.display().to_string();
@@ -46,10 +46,11 @@ fn a_new_folder_is_whole_private_and_serves() {
     let out = init(&data, &["--hosts", "*.prod.example.com,10.1.*"]).unwrap();
     let config = Config::load(&data).unwrap();
     assert_eq!(config.hosts, ["*.prod.example.com", "10.1.*"]);
-    let keyring = Keyring::open(&data.join("keys"), Some(&passphrase(&data))).unwrap();
+    let keys = KeyFolder::read(&data.join("keys")).unwrap();
+    let loaded = key_set::load(&data, keys.identity()).unwrap();
+    let locked = LockedKeyring::read(&keys, &loaded.set).unwrap();
+    let keyring = locked.unlock(Some(&passphrase(&data))).unwrap();
     assert!(out.contains(&keyring.fingerprint()), "{out}");
-    let loaded = key_set::load(&data, keyring.identity()).unwrap();
-    keyring.agrees_with(&loaded.set).unwrap();
     assert_eq!(loaded.set.tls_pins.len(), 1);
     assert_eq!((loaded.set.epoch, loaded.set.number), (1, 1));
     for name in [

@@ -16,6 +16,6 @@ pub(super) fn get(call: &Call) -> Result<Answer, Failure> {
         time: call.now.seconds(),
         profile: config.profile,
         issuers: call.snapshot.issuers.clone(),
-        key_set: call.state.key_set.signed.clone(),
+        key_set: call.state.trusted.load().key_set.signed.clone(),
     })
 }

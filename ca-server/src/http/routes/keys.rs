@@ -8,7 +8,8 @@ use crate::ledger::Class;
 
 /// `GET /v1/trust/user-ca`.
 pub(super) fn trust_user_ca(call: &Call) -> Result<Answer, Failure> {
-    let trust = &call.state.trust;
+    let trusted = call.state.trusted.load();
+    let trust = &trusted.trust;
     let known = call.if_none_match.as_deref().is_some_and(|known| {
         known
             .split(',')
@@ -33,5 +34,5 @@ pub(super) fn trust_user_ca(call: &Call) -> Result<Answer, Failure> {
 pub(super) async fn get(call: &Call) -> Result<Answer, Failure> {
     call.record_admin(Class::Ordinary, "keys", serde_json::Value::Null)
         .await?;
-    ok(&call.state.key_set.signed)
+    ok(&call.state.trusted.load().key_set.signed)
 }

@@ -4,9 +4,7 @@ use std::process::Command;
 
 use super::*;
 use crate::entropy::seeded;
-use crate::secret::Secret;
-use crate::signer::file::Lock;
-use crate::signer::{KeyKind, Keyring, PURPOSES, file_name, key_pair, unlock};
+use crate::signer::{KeyKind, PURPOSES, key_pair};
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
@@ -176,40 +174,33 @@ fn a_missing_or_broken_file_says_what_it_is() {
     assert!(matches!(broken, KeySetError::Content { .. }), "{broken}");
 }
 
+/// As `restore` leaves it where the identity key is elsewhere.
 #[test]
-fn a_keyring_agrees_with_its_own_set_and_no_other() {
-    let data = folder();
-    let mut rng = seeded(5);
-    let passphrase: Secret<String> = file::random_passphrase(&mut rng);
-    let lock = Lock::Random(&passphrase);
-    let mut keys = Vec::new();
-    for purpose in PURPOSES {
-        let name = file_name(purpose);
-        let key = file::generate(data.path(), name, KeyKind::P256, lock, &mut rng).unwrap();
-        keys.push((purpose, key));
+fn a_set_of_the_epoch_before_does_not_stand_in_for_one_that_waits() {
+    let (data, identity) = (folder(), pair(1));
+    let here = data.path();
+    write(here, &sign(&identity, &set()).unwrap()).unwrap();
+    let restored = next(&set(), 7, NOW);
+    write_to_sign(here, &restored).unwrap();
+    let epoch_of = |epoch| load_in(here, identity.public_key(), epoch).map(|set| set.set.epoch);
+    for epoch in [None, Some(1)] {
+        assert_eq!(epoch_of(epoch).unwrap(), 1, "a next set may wait for long");
     }
-    file::generate(data.path(), "identity", KeyKind::P256, lock, &mut rng).unwrap();
-    let keyring = Keyring::open(data.path(), Some(&passphrase)).unwrap();
-    let identity = unlock(data.path(), "identity", Some(&passphrase)).unwrap();
-    assert_eq!(
-        identity.public_key().key_data(),
-        keyring.identity().key_data()
+    let refused = epoch_of(Some(7));
+    assert!(
+        matches!(refused, Err(KeySetError::Unsigned { .. })),
+        "{refused:?}"
     );
-    let ours = first(FirstKeySet {
-        keys: &keys,
-        ..FirstKeySet {
-            name: "ca.example.com",
-            epoch: 1,
-            created: NOW,
-            keys: &[],
-            tls_pins: Vec::new(),
-        }
-    });
-    write(data.path(), &sign(&identity, &ours).unwrap()).unwrap();
-    let loaded = load(data.path(), keyring.identity()).unwrap();
-    keyring.agrees_with(&loaded.set).unwrap();
-    assert!(keyring.agrees_with(&set()).is_err());
-    let mut retired = ours.clone();
-    retired.keys[0].state = State::Retiring;
-    assert!(keyring.agrees_with(&retired).is_err());
+
+    let signed = sign(&identity, &restored).unwrap();
+    let signature = signed.signature.as_bytes();
+    file::replace(&here.join(SIGNATURE), signature, 0o644).unwrap();
+    let seen = look_in(here, identity.public_key(), Some(7)).unwrap();
+    assert_eq!(seen.set, restored);
+    assert!(
+        here.join(TO_SIGN).exists(),
+        "who only looks changes nothing"
+    );
+    assert_eq!(epoch_of(Some(7)).unwrap(), 7);
+    assert!(!here.join(TO_SIGN).exists() && !here.join(SIGNATURE).exists());
 }
