@@ -25,6 +25,7 @@ pub mod admin;
 pub mod binding;
 pub mod discovery;
 mod hex;
+pub mod host_pattern;
 pub mod issue;
 pub mod key_set;
 pub mod login;
