@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use jit_ssh_api::discovery::Profile;
+use jit_ssh_api::host_pattern;
 
 use crate::identity::issuer::IssuerConfig;
 
@@ -250,11 +251,11 @@ fn check(file: &file::File, wrong: &mut Wrong<'_>) -> Config {
         }
     };
     for (index, pattern) in top.hosts.iter().enumerate() {
-        if !is_host_pattern(pattern) {
+        if !host_pattern::is_host_pattern(pattern) {
             wrong.at(
                 &["hosts", &index.to_string()],
-                format!("`{pattern}` is not a host pattern"),
-                "write names as ssh_config does, `*.prod.example.com` or `10.1.*`",
+                format!("`{pattern}` is not a host pattern that clients act by"),
+                host_pattern::MEND,
             );
         }
     }
@@ -307,16 +308,6 @@ fn check_url(text: &str, wrong: &mut Wrong<'_>) -> (String, String) {
 fn is_name(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
     (1..=100).contains(&name.len()) && name.bytes().all(legal)
-}
-
-/// One word that is safe in a `Match host` line; never the whole world.
-fn is_host_pattern(pattern: &str) -> bool {
-    let legal = |byte: u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'*' | b'?' | b':')
-    };
-    (1..=255).contains(&pattern.len())
-        && pattern.bytes().all(legal)
-        && pattern.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
 fn check_max_login(max: Span, wrong: &mut Wrong<'_>) -> Span {

@@ -30,7 +30,7 @@ pub use claims::ClaimError;
 pub use error::{AccessTokenError, IdentityError, RefreshError};
 pub use fetch::{FetchClient, FetchError};
 pub use issuer::{Algorithm, CanSay, ClientConfig, GroupsSource, IssuerConfig, IssuerConfigError};
-pub use keys::KeySetError;
+pub use keys::JwksError;
 pub use name::{Email, Group, Issuer, Subject};
 pub use provider::{Preset, ProviderError};
 pub use token::{SignatureError, TokenError};
@@ -237,10 +237,10 @@ impl Identities {
 
     /// With key sets given by hand; nothing is ever fetched.
     #[cfg(test)]
-    pub(crate) fn with_keys(configs: Vec<(IssuerConfig, &str)>) -> Result<Self, KeySetError> {
-        let known = |(config, jwks): (IssuerConfig, &str)| -> Result<_, KeySetError> {
+    pub(crate) fn with_keys(configs: Vec<(IssuerConfig, &str)>) -> Result<Self, JwksError> {
+        let known = |(config, jwks): (IssuerConfig, &str)| -> Result<_, JwksError> {
             let issuer = config.issuer.clone();
-            let keys = keys::KeySet::parse(jwks.as_bytes(), issuer.as_ref())?;
+            let keys = keys::Jwks::parse(jwks.as_bytes(), issuer.as_ref())?;
             let source = Arc::new(Source::by_hand(issuer.clone(), keys));
             Ok((
                 issuer,
@@ -255,8 +255,9 @@ impl Identities {
         })
     }
 
-    /// Judges a token that is to open a login; the issuer is the one that `iss` names exactly.
-    pub async fn verify_opening(
+    /// [`Identities::verify_opening_of`] anybody.
+    #[cfg(test)]
+    pub(crate) async fn verify_opening(
         &self,
         opening: Opening<'_>,
         now: Timestamp,
@@ -264,8 +265,9 @@ impl Identities {
         self.verify_opening_of(opening, |_| Ok(()), now).await
     }
 
-    /// The same, if `admit` takes the person of the token ([`IdentityFacts::person`]): it is asked once,
-    /// and before the issuer is asked anything about that person.
+    /// Judges a token that is to open a login; the issuer is the one that `iss` names exactly. `admit` is
+    /// asked once whether it takes the person of the token ([`IdentityFacts::person`]), and before the
+    /// issuer is asked anything about that person.
     pub async fn verify_opening_of<E: From<IdentityError>>(
         &self,
         opening: Opening<'_>,

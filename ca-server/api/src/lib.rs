@@ -27,6 +27,7 @@ pub mod bundle;
 pub mod discovery;
 mod hex;
 pub mod host;
+pub mod host_pattern;
 pub mod issue;
 pub mod key_set;
 pub mod login;

@@ -172,7 +172,9 @@ impl Show {
 /// Reads a policy, against the issuers of a `ca.toml` beside it, if there is one.
 pub(super) fn load(path: &Path, terminal: &mut Terminal) -> Result<core::Policy, Failure> {
     let bytes = std::fs::read(path).map_err(|error| {
-        Failure::usage(format_args!("{} cannot be read.", path.display())).why(error)
+        Failure::usage(format_args!("{} cannot be read.", path.display()))
+            .why(error)
+            .next("Name the file, or the data folder with a policy.toml in it: `--data DIR`.")
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let facts = match Config::load(folder) {
@@ -194,11 +196,8 @@ pub(super) fn faults(path: &Path, errors: &PolicyErrors) -> Failure {
         .map(|error| {
             let suggestion = error.suggestion.as_deref().unwrap_or_default();
             let (line, column) = (error.line, error.column);
-            format!(
-                "{}:{line}:{column}: {} {suggestion}",
-                path.display(),
-                error.what
-            )
+            let said = format!("{}:{line}:{column}: {}", path.display(), error.what);
+            format!("{said} {suggestion}").trim_end().to_owned()
         })
         .collect();
     if errors.more() > 0 {

@@ -246,3 +246,20 @@ mod laws {
         }
     }
 }
+
+/// A49, A50: a client leaves such a pattern out, so plain `ssh` would never ask for these hosts.
+#[test]
+fn a_host_pattern_that_no_client_acts_by_is_refused_with_the_mend() {
+    let with = |pattern: &str| {
+        let hosts = format!("hosts = [{pattern:?}]");
+        GOOD.replace("hosts = [\"*.prod.example.com\"]", &hosts)
+    };
+    for own in ["*.corp.example", "10.1.*", "db01", "!*.lab.example.com"] {
+        assert!(Config::parse(&with(own)).is_ok(), "{own}");
+    }
+    for wide in ["*", "*.com", "web-*", "10.*", "a b", "-x.example.com"] {
+        let refused = mistakes(&with(wide)).join("\n");
+        assert!(refused.contains("clients act by"), "{wide}: {refused}");
+        assert!(refused.contains("10.1.*"), "{wide}: {refused}");
+    }
+}

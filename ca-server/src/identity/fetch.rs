@@ -13,7 +13,7 @@ use url::Url;
 
 use super::Issuer;
 use super::json::JsonError;
-use super::keys::KeySetError;
+use super::keys::JwksError;
 use crate::time::Timestamp;
 
 pub(super) mod source;
@@ -129,7 +129,7 @@ pub enum FetchError {
     OtherIssuer(String),
     /// The keys are of no use.
     #[error(transparent)]
-    Keys(#[from] KeySetError),
+    Keys(#[from] JwksError),
     /// Asked a moment ago without success; asked again soon.
     #[error("waiting before it is asked again, after: {0}")]
     BackingOff(Box<FetchError>),

@@ -24,18 +24,18 @@ use super::json::{self, JsonError};
 
 /// The signing keys of one issuer.
 #[derive(Clone, Debug, Default)]
-pub(super) struct KeySet(Vec<Key>);
+pub(super) struct Jwks(Vec<Key>);
 
-impl KeySet {
+impl Jwks {
     /// Reads a JWK set for `issuer`; keys that we cannot use are left out, not an error.
-    pub(super) fn parse(bytes: &[u8], issuer: &str) -> Result<Self, KeySetError> {
+    pub(super) fn parse(bytes: &[u8], issuer: &str) -> Result<Self, JwksError> {
         let set = json::object(bytes)?;
         let keys = set
             .get("keys")
             .and_then(Value::as_array)
-            .ok_or(KeySetError::NoKeys)?;
+            .ok_or(JwksError::NoKeys)?;
         if keys.len() > MAX_KEYS {
-            return Err(KeySetError::TooMany(keys.len()));
+            return Err(JwksError::TooMany(keys.len()));
         }
         let keys: Vec<Key> = keys
             .iter()
@@ -43,9 +43,9 @@ impl KeySet {
             .filter_map(|jwk| Key::parse(jwk, issuer))
             .collect();
         if keys.is_empty() {
-            Err(KeySetError::NoKeys)
+            Err(JwksError::NoKeys)
         } else {
-            Ok(KeySet(keys))
+            Ok(Jwks(keys))
         }
     }
 
@@ -69,7 +69,7 @@ impl KeySet {
 
 /// Why a JWK set is not taken; the issuer's to mend.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeySetError {
+pub enum JwksError {
     /// Not readable in one way.
     #[error("the key set cannot be read: {0}")]
     Json(#[from] JsonError),
@@ -88,7 +88,7 @@ pub(super) struct Key(Arc<Parsed>);
 #[derive(Debug)]
 struct Parsed {
     id: Option<JsonWebKeyId>,
-    kind: KeyKind,
+    kind: JwkKind,
     /// The one algorithm that it is for, where the set says so.
     algorithm: Option<Algorithm>,
     material: Material,
@@ -138,34 +138,34 @@ impl Key {
         };
         let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).ok();
         let (kind, material) = match (text("kty")?, text("crv")) {
-            ("RSA", _) => (KeyKind::Rsa, rsa(bytes("n")?, bytes("e")?)?),
+            ("RSA", _) => (JwkKind::Rsa, rsa(bytes("n")?, bytes("e")?)?),
             ("EC", Some("P-256")) => (
-                KeyKind::P256,
+                JwkKind::P256,
                 curve(
                     &signature::ECDSA_P256_SHA256_FIXED,
                     &point(32, &bytes("x")?, &bytes("y")?)?,
                 )?,
             ),
             ("EC", Some("P-384")) => (
-                KeyKind::P384,
+                JwkKind::P384,
                 curve(
                     &signature::ECDSA_P384_SHA384_FIXED,
                     &point(48, &bytes("x")?, &bytes("y")?)?,
                 )?,
             ),
             ("EC", Some("P-521")) => (
-                KeyKind::P521,
+                JwkKind::P521,
                 curve(
                     &signature::ECDSA_P521_SHA512_FIXED,
                     &point(66, &bytes("x")?, &bytes("y")?)?,
                 )?,
             ),
             ("OKP", Some("Ed25519")) => {
-                (KeyKind::Ed25519, curve(&signature::ED25519, &bytes("x")?)?)
+                (JwkKind::Ed25519, curve(&signature::ED25519, &bytes("x")?)?)
             }
             _ => return None,
         };
-        if algorithm.is_some_and(|algorithm| KeyKind::of(algorithm) != kind) {
+        if algorithm.is_some_and(|algorithm| JwkKind::of(algorithm) != kind) {
             return None;
         }
         let id = optional("kid")?.map(|id| JsonWebKeyId::new(id.to_owned()));
@@ -182,7 +182,7 @@ impl Key {
     }
 
     fn admits(&self, algorithm: Algorithm) -> bool {
-        self.0.kind == KeyKind::of(algorithm)
+        self.0.kind == JwkKind::of(algorithm)
             && self.0.algorithm.is_none_or(|only| only == algorithm)
     }
 
@@ -273,7 +273,7 @@ const MAX_KEYS: usize = 100;
 
 /// Types of keys, apart by curve: ES256 is P-256 and nothing else (RFC 7518 §3.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum KeyKind {
+pub enum JwkKind {
     /// RSA, for RS and PS.
     Rsa,
     /// ES256.
@@ -286,7 +286,7 @@ pub enum KeyKind {
     Ed25519,
 }
 
-impl KeyKind {
+impl JwkKind {
     fn of(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::RS256
@@ -294,18 +294,18 @@ impl KeyKind {
             | Algorithm::RS512
             | Algorithm::PS256
             | Algorithm::PS384
-            | Algorithm::PS512 => KeyKind::Rsa,
-            Algorithm::ES256 => KeyKind::P256,
-            Algorithm::ES384 => KeyKind::P384,
-            Algorithm::ES512 => KeyKind::P521,
-            Algorithm::EdDSA => KeyKind::Ed25519,
+            | Algorithm::PS512 => JwkKind::Rsa,
+            Algorithm::ES256 => JwkKind::P256,
+            Algorithm::ES384 => JwkKind::P384,
+            Algorithm::ES512 => JwkKind::P521,
+            Algorithm::EdDSA => JwkKind::Ed25519,
         }
     }
 }
 
-impl JsonWebKeyType for KeyKind {}
+impl JsonWebKeyType for JwkKind {}
 
-/// Keys for anything else are not in a [`KeySet`].
+/// Keys for anything else are not in a [`Jwks`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Signing {
     /// `use: sig`.
@@ -328,18 +328,18 @@ impl JsonWebKeyUse for Signing {
 pub(super) enum NoEncryption {}
 
 impl JweContentEncryptionAlgorithm for NoEncryption {
-    type KeyType = KeyKind;
+    type KeyType = JwkKind;
 
-    fn key_type(&self) -> Result<KeyKind, String> {
+    fn key_type(&self) -> Result<JwkKind, String> {
         match *self {}
     }
 }
 
 impl JwsSigningAlgorithm for Algorithm {
-    type KeyType = KeyKind;
+    type KeyType = JwkKind;
 
-    fn key_type(&self) -> Option<KeyKind> {
-        Some(KeyKind::of(*self))
+    fn key_type(&self) -> Option<JwkKind> {
+        Some(JwkKind::of(*self))
     }
 
     fn uses_shared_secret(&self) -> bool {
@@ -359,7 +359,7 @@ impl JsonWebKey for Key {
         self.0.id.as_ref()
     }
 
-    fn key_type(&self) -> &KeyKind {
+    fn key_type(&self) -> &JwkKind {
         &self.0.kind
     }
 
@@ -379,7 +379,7 @@ impl JsonWebKey for Key {
     fn new_symmetric(_: Vec<u8>) -> Self {
         Key(Arc::new(Parsed {
             id: None,
-            kind: KeyKind::Rsa,
+            kind: JwkKind::Rsa,
             algorithm: None,
             material: Material::Rsa {
                 n: Vec::new(),
@@ -417,7 +417,7 @@ impl JsonWebKey for Key {
     }
 }
 
-/// The library's trait wants it; key sets are read by [`KeySet::parse`], which knows the issuer.
+/// The library's trait wants it; key sets are read by [`Jwks::parse`], which knows the issuer.
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let jwk = Map::deserialize(deserializer)?;

@@ -1360,12 +1360,12 @@ mod any_input {
 
         #[test]
         fn any_key_set_is_read_without_a_panic(jwk in value(), bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = keys::KeySet::parse(&bytes, ISSUER);
-            let _ = keys::KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes(), ISSUER);
+            let _ = keys::Jwks::parse(&bytes, ISSUER);
+            let _ = keys::Jwks::parse(json!({"keys": [jwk]}).to_string().as_bytes(), ISSUER);
             for (kty, curve) in [("RSA", ""), ("EC", "P-256"), ("EC", "P-521"), ("OKP", "Ed25519")] {
                 let number = URL_SAFE_NO_PAD.encode(&bytes);
                 let jwk = json!({"kty": kty, "crv": curve, "n": number, "e": number, "x": number, "y": number});
-                let _ = keys::KeySet::parse(json!({"keys": [jwk]}).to_string().as_bytes(), ISSUER);
+                let _ = keys::Jwks::parse(json!({"keys": [jwk]}).to_string().as_bytes(), ISSUER);
             }
         }
     }

@@ -131,8 +131,13 @@ pub(super) fn read(text: &str, faults: &mut Faults<'_>) -> File {
         return File::default();
     }
     let (document, errors) = DeTable::parse_recoverable(text);
+    // The parser says some of them again where it goes on.
+    let mut said = std::collections::BTreeSet::new();
     for error in &errors {
         let at = error.span().map_or(0, |span| span.start);
+        if !said.insert((at, error.message())) {
+            continue;
+        }
         faults.add(
             at,
             Fault::Syntax,

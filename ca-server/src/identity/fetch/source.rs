@@ -16,7 +16,7 @@ use url::Url;
 
 use super::{FetchClient, FetchError};
 use crate::identity::json;
-use crate::identity::keys::KeySet;
+use crate::identity::keys::Jwks;
 use crate::identity::token::short;
 use crate::identity::{Issuer, Reachability};
 use crate::time::Timestamp;
@@ -24,7 +24,7 @@ use crate::time::Timestamp;
 /// What one issuer publishes, as last fetched.
 #[derive(Debug)]
 pub(in crate::identity) struct Published {
-    pub(in crate::identity) keys: KeySet,
+    pub(in crate::identity) keys: Jwks,
     userinfo: Option<Url>,
     fetched: Timestamp,
     life: Duration,
@@ -76,7 +76,7 @@ impl Source {
 
     /// Keys given by hand, for ever: nothing is fetched.
     #[cfg(test)]
-    pub(in crate::identity) fn by_hand(issuer: Issuer, keys: KeySet) -> Self {
+    pub(in crate::identity) fn by_hand(issuer: Issuer, keys: Jwks) -> Self {
         let fetched = Timestamp::default();
         let published = Published {
             keys,
@@ -258,7 +258,7 @@ impl Source {
             .await?;
         let (jwks_uri, userinfo) = read_discovery(&document, self.issuer.as_ref())?;
         let (keys, life) = client.get(&jwks_uri, None).await?;
-        let keys = KeySet::parse(&keys, self.issuer.as_ref())?;
+        let keys = Jwks::parse(&keys, self.issuer.as_ref())?;
         Ok(Published {
             keys,
             userinfo,
