@@ -54,6 +54,9 @@ pub(crate) enum StateError {
         /// Where it breaks.
         cause: serde_json::Error,
     },
+    /// More than is read: a part of it would be taken for the whole.
+    #[error("{0} has more than {MAX_FILE} bytes, and jit-ssh reads and writes no file that long")]
+    TooLong(PathBuf),
     /// A CA's name that cannot be a folder's.
     #[error("the CA's name {0:?} cannot be used for a folder")]
     Name(String),
@@ -70,6 +73,7 @@ impl From<StateError> for Failure {
             StateError::Malformed { .. } => {
                 "Remove the file and sign in again: `jit-ssh login --ca URL`."
             }
+            StateError::TooLong(_) => "It was left as it is. Make it shorter, and try again.",
             StateError::Name(_) => "Tell whoever runs the CA: `name` in ca.toml is no host name.",
             StateError::Busy(_) => {
                 "Look for it: `pgrep -a jit-ssh`. One that was stopped (Ctrl-Z) goes on with `fg`."
@@ -510,6 +514,10 @@ fn write_with(
         path: path.to_owned(),
         cause,
     };
+    // What could not be read again is not written.
+    if content.len() as u64 > MAX_FILE {
+        return Err(StateError::TooLong(path.to_owned()));
+    }
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
@@ -558,21 +566,32 @@ fn remove_dir(path: &Path) -> Result<(), StateError> {
     }
 }
 
-/// Reads a small text file; `None` if it is not there.
+/// Reads a text file; `None` if it is not there.
 pub(crate) fn read_to_string(path: &Path) -> Result<Option<String>, StateError> {
-    let read = File::open(path).and_then(|file| {
-        let mut text = String::with_capacity(4096);
-        file.take(MAX_FILE).read_to_string(&mut text)?;
-        Ok(text)
-    });
-    match read {
-        Ok(text) => Ok(Some(text)),
+    match File::open(path) {
+        Ok(file) => read_whole(file, path).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(StateError::Io {
             path: path.to_owned(),
             cause,
         }),
     }
+}
+
+/// All that there is to read, or an error: never a part, which would be written back as the whole.
+pub(crate) fn read_whole(from: impl io::Read, path: &Path) -> Result<String, StateError> {
+    let io = |cause| StateError::Io {
+        path: path.to_owned(),
+        cause,
+    };
+    let mut bytes = Vec::with_capacity(4096);
+    from.take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(io)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(StateError::TooLong(path.to_owned()));
+    }
+    String::from_utf8(bytes).map_err(|error| io(io::Error::new(io::ErrorKind::InvalidData, error)))
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
@@ -602,8 +621,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Name of the lock for sign-ins.
 const SIGN_IN: &str = "sign-in";
 
-/// Nothing that we read is larger.
-const MAX_FILE: u64 = 1 << 20;
+/// Nothing that we read or write is longer: four times the longest answer of a CA that is taken, for
+/// the same in indented JSON.
+const MAX_FILE: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -655,6 +675,26 @@ mod tests {
         assert_eq!(mode(&folder), 0o700);
         assert_eq!(std::fs::read(&path).unwrap(), b"secret");
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_too_long_is_neither_read_in_part_nor_written() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("long");
+        File::create(&path).unwrap().set_len(MAX_FILE).unwrap();
+        let whole = read_to_string(&path).unwrap().unwrap();
+        assert_eq!(whole.len() as u64, MAX_FILE);
+        let longer = format!("{whole}x");
+        assert!(matches!(
+            write(&path, longer.as_bytes()),
+            Err(StateError::TooLong(_))
+        ));
+        assert_eq!(read_to_string(&path).unwrap().unwrap().len(), whole.len());
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(MAX_FILE + 1).unwrap();
+        assert!(matches!(read_to_string(&path), Err(StateError::TooLong(_))));
+        write(&path, b"\xff").unwrap();
+        assert!(matches!(read_to_string(&path), Err(StateError::Io { .. })));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use jit_ssh_tests::ca;
 use jit_ssh_tests::client::Laptop;
 use jit_ssh_tests::clock;
 use jit_ssh_tests::keygen;
@@ -193,6 +194,79 @@ fn what_would_be_written_is_shown_and_nothing_is_touched() {
     assert_eq!(everything(), installed);
     laptop.jit(&["ssh-config", "--remove"]).go().ok();
     assert_eq!(everything(), before);
+}
+
+#[test]
+fn a_configuration_longer_than_we_read_is_left_alone() {
+    use std::io::Write as _;
+    let scene = scene!(Scene::new(&[]));
+    let laptop = scene.laptop("alice");
+    scene.sign_in(&laptop, &[]).ok();
+    let config = laptop.home().join(".ssh/config");
+    // The restrictions of the person stand last.
+    let last = "\nHost *\n    ForwardAgent no\n";
+    let long = "# one of many hosts\n".repeat((1 << 20) / 20 + 1) + last;
+    assert!(long.len() > 1 << 20);
+    fs::write(&config, &long).unwrap();
+    laptop.jit(&["ssh-config"]).go().ok();
+    let text = fs::read_to_string(&config).unwrap();
+    assert!(text.starts_with("Include ") && text.ends_with(&long));
+    laptop.jit(&["ssh-config", "--remove"]).go().ok();
+    assert!(fs::read_to_string(&config).unwrap() == long);
+
+    let include = laptop.home().join(".config/jit-ssh/ssh_config");
+    let mut file = fs::File::create(&config).unwrap();
+    file.write_all(b"#").unwrap();
+    file.set_len(64 << 20).unwrap();
+    drop(file);
+    let mut file = fs::File::options().append(true).open(&config).unwrap();
+    file.write_all(last.as_bytes()).unwrap();
+    let before = fs::read(&config).unwrap();
+    for arguments in [&["ssh-config"][..], &["ssh-config", "--remove"]] {
+        let said = laptop.jit(arguments).go().failed_with(1);
+        assert!(
+            said.stderr.contains(".ssh/config has more than"),
+            "{arguments:?}: {said}"
+        );
+        assert!(fs::read(&config).unwrap() == before, "{arguments:?}");
+        assert!(!include.exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_policy_of_thousands_of_roles_does_not_break_the_client() {
+    let many: String = (0..3000)
+        .map(|number| {
+            format!(
+                "[roles.team-{number}]\ndescription = \"{}\"\naccounts = [\"deploy\"]\n\
+                 max_validity = \"5m\"\n\n",
+                "The servers of one of the many teams ".repeat(4)
+            )
+        })
+        .collect();
+    let policy = ca::POLICY.replace(
+        "[[grants]]\ngroups = [\"Ops\"]",
+        &format!("{many}[[grants]]\ngroups = [\"Ops\"]"),
+    );
+    let scene = scene!(Scene::with(
+        Lab::builder().policy(&policy),
+        &[WEB],
+        |plan| plan
+    ));
+    let laptop = scene.signed_in("alice");
+    let login = laptop
+        .home()
+        .join(".local/state/jit-ssh/ca.test/login.json");
+    assert!(fs::metadata(login).unwrap().len() > 1 << 20);
+    for arguments in [
+        &["status"][..],
+        &["roles"],
+        &["ensure", "--host", WEB, "--account", "observer"],
+    ] {
+        laptop.jit(arguments).go().ok();
+    }
+    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+    scene.sign_in(&laptop, &[]).ok();
 }
 
 #[test]
