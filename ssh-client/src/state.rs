@@ -24,6 +24,7 @@ use jit_ssh_api::discovery::Discovery;
 use jit_ssh_api::login::Login;
 use jit_ssh_api::role::RolesAnswer;
 use jit_ssh_connect::KnownCa;
+use jit_ssh_connect::agent::{Agent, AgentError};
 pub(crate) use jit_ssh_connect::login_key::KeyPlace;
 use jit_ssh_connect::login_key::{KEY_FILE, LOGIN_FILE, PIN_FILE};
 use jit_ssh_terminal::Failure;
@@ -217,6 +218,18 @@ pub(crate) struct Plain {
     /// A key that the person named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) named_key: Option<NamedKeyState>,
+}
+
+impl Plain {
+    /// That the agent which the include names is another user's by now.
+    pub(crate) fn others_agent(&self) -> Option<AgentError> {
+        let KeyPlace::Agent { address } = &self.key else {
+            return None;
+        };
+        Agent::at(address)
+            .err()
+            .filter(|error| matches!(error, AgentError::Other { .. }))
+    }
 }
 
 impl LoginState {

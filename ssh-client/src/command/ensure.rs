@@ -19,7 +19,7 @@ use crate::key::{KeyError, LoginKey};
 use crate::platform;
 use crate::renew::{self, Ask, RenewError};
 use crate::sign_in::{self, SignIn, Turn, Way};
-use crate::state::{self, CaFiles, Home, KeyPlace, LoginState};
+use crate::state::{self, CaFiles, Home, KeyPlace, LoginState, Plain};
 use jit_ssh_connect::agent::Agent;
 
 /// Makes sure. Tools that only ask for the configuration want no words, whatever is wrong.
@@ -175,7 +175,9 @@ async fn slowly(
     }
     let mut ca = Ca::open(files.clone())?;
     // As the last time: the same identity provider, the key that the person named.
-    let (issuer, named_key) = match files.plain()? {
+    let plain = files.plain()?;
+    let others_agent = plain.as_ref().and_then(Plain::others_agent);
+    let (issuer, named_key) = match plain {
         Some(plain) => (Some(plain.issuer), plain.named_key),
         None => (None, None),
     };
@@ -193,6 +195,12 @@ async fn slowly(
     let signed_in = sign_in::sign_in(&mut ca, &wanted, terminal).await?;
     refresh_include(home);
     signed_in.certificate.map_err(|failure| *failure)?;
+    // The ssh that waits read the include as it was, with that agent in it.
+    if let Some(error) = others_agent {
+        return Err(Failure::failed("You are signed in, but not for this ssh.")
+            .why(format_args!("{error}."))
+            .next("Type the command again: it leaves that agent alone."));
+    }
     place(&files, asked)
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::SshConfig;
 use crate::platform;
 use crate::ssh_config::{self, ConfigError, LeftOut, Part};
-use crate::state::{self, Home};
+use crate::state::{self, Home, KeyPlace};
 
 /// What is printed.
 #[derive(Serialize)]
@@ -154,7 +154,11 @@ fn content(home: &Home) -> Result<(String, LeftOut), Failure> {
     })?;
     let mut known = Vec::new();
     for files in home.cas() {
-        if let Some(plain) = files.plain()? {
+        if let Some(mut plain) = files.plain()? {
+            // ssh asks no agent whose it is: one of another user is not named to it.
+            if plain.others_agent().is_some() {
+                plain.key = KeyPlace::File;
+            }
             known.push((files, plain));
         }
     }
