@@ -78,7 +78,10 @@ fn render_part(
         let mut picked: Vec<String> = Vec::new();
         for name in names {
             if !fits(name) {
-                left_out.0.push(name.to_owned());
+                // Told once, however many roles have it.
+                if !left_out.0.iter().any(|told| told == name) {
+                    left_out.0.push(name.to_owned());
+                }
             } else if !picked.iter().any(|known| known == name) {
                 picked.push(name.to_owned());
             }

@@ -140,8 +140,8 @@ impl Home {
     }
 
     /// Guards what belongs to no single CA: the ssh include.
-    pub(crate) fn lock(&self) -> Result<Lock, StateError> {
-        lock(&self.config, "lock", Some(PATIENCE))
+    pub(crate) fn lock(&self, patience: Duration) -> Result<Lock, StateError> {
+        lock(&self.config, "lock", Some(patience))
     }
 }
 
