@@ -1,7 +1,7 @@
 //! `inspect FILE`: a certificate in words, ours or anybody's, with what is dangerous about it said
 //! plainly.
 
-use jit_ssh_terminal::{Failure, Terminal, span, utc};
+use jit_ssh_terminal::{Failure, Terminal, escape, span, utc};
 use serde::Serialize;
 
 use crate::certificate::{
@@ -228,6 +228,8 @@ fn in_words(shown: &Shown) -> String {
             .iter()
             .map(|remark| format!("  note: {remark}")),
     );
+    // A line feed in what others chose would begin a line that looks like ours.
+    let lines: Vec<String> = lines.iter().map(|line| escape(line)).collect();
     lines.join("\n")
 }
 

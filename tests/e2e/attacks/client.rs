@@ -248,15 +248,23 @@ fn a44_nothing_that_the_ca_says_is_obeyed_by_the_terminal() {
         }
     });
     let laptop = scene.laptop("alice");
-    is_harmless(&login_at(&scene, &laptop, &proxy.url).all());
-    for command in [
-        &["status"][..],
-        &["status", "--short"],
-        &["roles"],
-        &["doctor"],
-        &["logout"],
+    // All of it is shown, as text.
+    let escaped = "\\u{1b}]0;owned\\u{7}\\u{1b}[2J\\u{9b}31m\\u{d}\\u{a}root@db:~# ";
+    let said = login_at(&scene, &laptop, &proxy.url).ok().all();
+    is_harmless(&said);
+    assert!(said.contains(escaped), "{said}");
+    for (command, shows) in [
+        (&["status"][..], true),
+        (&["status", "--short"], false),
+        (&["roles"], true),
+        (&["doctor"], false),
+        (&["logout"], false),
     ] {
-        is_harmless(&laptop.jit(command).go().all());
+        let said = laptop.jit(command).go().ok().all();
+        is_harmless(&said);
+        assert_eq!(said.contains(escaped), shows, "{command:?}: {said}");
+        let forged = |line: &str| line.starts_with("root@db");
+        assert!(!said.lines().any(forged), "{command:?}: {said}");
     }
     // A certificate of anybody's, with a key ID that is a command to the terminal.
     let key = jit_ssh_tests::wire::Key::new().line();
@@ -542,17 +550,20 @@ fn a46_a_shell_never_sees_the_address() {
         ])
         .env("BROWSER", script)
         .start("login", &scene.lab.dir);
-    clock::until("the browser or the end", || {
-        (note.exists() || !child.runs()).then_some(())
+    let opened = clock::until("the browser to be opened", || {
+        assert!(child.runs(), "{}", child.log());
+        fs::read_to_string(&note)
+            .ok()
+            .filter(|text| text.ends_with('\n'))
     });
     assert!(!mark.exists());
-    if let Ok(opened) = fs::read_to_string(&note) {
-        assert_eq!(opened.lines().count(), 1, "{opened}");
-        assert!(
-            !opened.contains(['`', '$', ' ']) || opened.starts_with("http"),
-            "{opened}"
-        );
-    }
+    // One word, and whole: a shell would have ended it at the first `;` or `&`.
+    let whole = format!("{}/authorize;touch$", scene.lab.idp.issuer);
+    assert!(opened.starts_with(&whole), "{opened}");
+    assert!(opened.contains("&$(touch%20"), "{opened}");
+    assert!(opened.contains("&code_challenge="), "{opened}");
+    assert!(!opened.contains(['`', ' ']), "{opened}");
+    assert_eq!(opened.lines().count(), 1, "{opened}");
 }
 
 /// An agent that takes keys, but none with a constraint; notes the types of the messages.
