@@ -18,7 +18,7 @@ pub struct Options {
     pub ca_files: Vec<PathBuf>,
     /// Name of the program, for the CA's log: `jit-ssh/0.1.0`.
     pub user_agent: String,
-    /// Longest time for one call.
+    /// Longest time for one call that does not say otherwise ([`Request::within`](crate::Request)).
     pub timeout: Duration,
     /// Largest answer that is read, in bytes.
     pub max_answer: usize,

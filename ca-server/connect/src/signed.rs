@@ -2,6 +2,8 @@
 //! that is wrong is corrected once by the CA's time, and said; a new epoch is taken once, if the
 //! pinned identity key vouches for it.
 
+use std::time::Duration;
+
 use jit_ssh_api::problem::{Kind, Problem};
 use jit_ssh_api::proof::{self, ProofHeader, ProofId};
 use rand::RngCore as _;
@@ -43,6 +45,7 @@ pub struct Request {
     method: Method,
     path_and_query: String,
     body: Option<Vec<u8>>,
+    timeout: Option<Duration>,
 }
 
 impl Request {
@@ -52,6 +55,7 @@ impl Request {
             method: Method::GET,
             path_and_query: path.to_owned(),
             body: None,
+            timeout: None,
         }
     }
 
@@ -69,6 +73,7 @@ impl Request {
             method: Method::POST,
             path_and_query,
             body: Some(body),
+            timeout: None,
         })
     }
 
@@ -78,7 +83,16 @@ impl Request {
             method: Method::DELETE,
             path_and_query: path.to_owned(),
             body: None,
+            timeout: None,
         }
+    }
+
+    /// Its own longest time, from the connection to the end of the answer, in place of
+    /// [`Options::timeout`]: for what takes long by its nature, or is held until there is news.
+    #[must_use]
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
     }
 
     /// `DELETE path?query`: the fields of `query` that are not null.
@@ -242,6 +256,9 @@ impl Connection {
             .join(&request.path_and_query)
             .map_err(|_| wrong("a wrong path"))?;
         let mut http = self.client.request(request.method.clone(), url.clone());
+        if let Some(timeout) = request.timeout {
+            http = http.timeout(timeout);
+        }
         if let Some(body) = &request.body {
             http = http
                 .header(CONTENT_TYPE, "application/json")
