@@ -51,6 +51,10 @@ pub(crate) trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 
 /// Who listens at an agent's address.
+#[cfg_attr(
+    not(unix),
+    expect(dead_code, reason = "nobody asks a pipe whose it is")
+)]
 pub(crate) enum Listener {
     /// The person, or root, who has everything of theirs anyway.
     Own(Box<dyn Stream>),
