@@ -388,14 +388,9 @@ async fn limited_body(mut response: reqwest::Response, issuer: &str) -> Result<V
 }
 
 fn unreachable(issuer: &str, error: &reqwest::Error) -> OidcError {
-    // The innermost cause says what a person can act on; the outer ones repeat the address.
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
     OidcError::Unreachable {
         issuer: issuer.to_owned(),
-        cause: cause.to_string(),
+        cause: jit_ssh_connect::root_cause(error).to_string(),
     }
 }
 
@@ -404,13 +399,11 @@ fn unreachable(issuer: &str, error: &reqwest::Error) -> OidcError {
 pub(crate) fn safe_url(text: &str) -> Result<Url, OidcError> {
     let refuse = || OidcError::Address(text.to_owned());
     let url = Url::parse(text).map_err(|_| refuse())?;
-    let here = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => return Err(refuse()),
+    let safe = match url.scheme() {
+        "https" => url.has_host(),
+        "http" => jit_ssh_connect::is_loopback(&url),
+        _ => false,
     };
-    let safe = url.scheme() == "https" || (url.scheme() == "http" && here);
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     if safe && plain {
         Ok(url)

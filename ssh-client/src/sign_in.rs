@@ -442,6 +442,8 @@ pub(crate) fn usable_agent() -> Result<Agent, AgentError> {
 /// ended at the CA ends by itself.
 async fn end_old_login(ca: &mut Ca, terminal: &mut Terminal) {
     let Ok(Some(old)) = ca.files.login() else {
+        // What is left of one that nobody knows any more opens nothing, and is not the new one's.
+        let _ = ca.files.remove_login();
         return;
     };
     if let Ok(mut key) = LoginKey::load(&ca.files, &old) {

@@ -16,6 +16,7 @@
 use std::path::{Path, PathBuf};
 
 use jit_ssh_api::host_pattern::is_host_pattern;
+use jit_ssh_terminal::LineDiff;
 
 use crate::platform;
 use crate::state::{CaFiles, KeyPlace, Plain};
@@ -80,7 +81,10 @@ fn render_part(
         let mut picked: Vec<String> = Vec::new();
         for name in names {
             if !fits(name) {
-                left_out.0.push(name.to_owned());
+                // Told once, however many roles have it.
+                if !left_out.0.iter().any(|told| told == name) {
+                    left_out.0.push(name.to_owned());
+                }
             } else if !picked.iter().any(|known| known == name) {
                 picked.push(name.to_owned());
             }
@@ -219,30 +223,10 @@ pub(crate) fn has_include(config: &str, line: &str) -> bool {
 
 /// Lines removed and added, as `diff` shows them.
 pub(crate) fn diff(before: &str, after: &str) -> String {
-    let (before, after): (Vec<&str>, Vec<&str>) =
-        (before.lines().collect(), after.lines().collect());
-    let mut same_head = 0;
-    while before.get(same_head).is_some() && before.get(same_head) == after.get(same_head) {
-        same_head += 1;
-    }
-    let (old, new) = (
-        before.get(same_head..).unwrap_or_default(),
-        after.get(same_head..).unwrap_or_default(),
-    );
-    let same_tail = old
-        .iter()
-        .rev()
-        .zip(new.iter().rev())
-        .take_while(|(a, b)| a == b)
-        .count();
-    let mut text = String::new();
-    for (mark, lines) in [('-', old), ('+', new)] {
-        let kept = lines.len() - same_tail;
-        for line in lines.get(..kept).unwrap_or_default() {
-            text.push_str(&format!("{mark} {line}\n"));
-        }
-    }
-    text
+    let diff = LineDiff::new(before, after);
+    let removed = diff.removed().iter().map(|line| format!("- {line}\n"));
+    let added = diff.added().iter().map(|line| format!("+ {line}\n"));
+    removed.chain(added).collect()
 }
 
 #[cfg(unix)]

@@ -14,23 +14,28 @@
 //! ~/.local/state/jit-ssh/NAME/key-cert.pub      the last one: for tools that read no `Match`
 //! ```
 
-use std::fs::{File, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jit_ssh_api::discovery::Discovery;
 use jit_ssh_api::login::Login;
 use jit_ssh_api::role::RolesAnswer;
 use jit_ssh_connect::KnownCa;
+use jit_ssh_connect::agent::{Agent, AgentError};
 pub(crate) use jit_ssh_connect::login_key::KeyPlace;
 use jit_ssh_connect::login_key::{KEY_FILE, LOGIN_FILE, PIN_FILE};
 use jit_ssh_terminal::Failure;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+mod files;
+mod lock;
+
+pub(crate) use files::{place, read_to_string, read_whole, remove, replace, write};
+pub(crate) use lock::{Lock, PATIENCE};
+
 use crate::platform;
+use files::{MAX_FILE, read_json, remove_dir, write_json};
+use lock::lock;
 
 /// Why a file of the person cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +49,7 @@ pub(crate) enum StateError {
         /// File or folder.
         path: PathBuf,
         /// What the system said.
-        cause: io::Error,
+        cause: std::io::Error,
     },
     /// The content is not ours.
     #[error("{path} cannot be read: {cause}")]
@@ -54,6 +59,9 @@ pub(crate) enum StateError {
         /// Where it breaks.
         cause: serde_json::Error,
     },
+    /// More than is read: a part of it would be taken for the whole.
+    #[error("{0} has more than {MAX_FILE} bytes, and jit-ssh reads and writes no file that long")]
+    TooLong(PathBuf),
     /// A CA's name that cannot be a folder's.
     #[error("the CA's name {0:?} cannot be used for a folder")]
     Name(String),
@@ -70,6 +78,7 @@ impl From<StateError> for Failure {
             StateError::Malformed { .. } => {
                 "Remove the file and sign in again: `jit-ssh login --ca URL`."
             }
+            StateError::TooLong(_) => "It was left as it is. Make it shorter, and try again.",
             StateError::Name(_) => "Tell whoever runs the CA: `name` in ca.toml is no host name.",
             StateError::Busy(_) => {
                 "Look for it: `pgrep -a jit-ssh`. One that was stopped (Ctrl-Z) goes on with `fg`."
@@ -96,7 +105,7 @@ impl Home {
 
     /// In folders that the caller names.
     #[cfg(test)]
-    pub(crate) fn at(base: &Path) -> Self {
+    pub(crate) fn at(base: &std::path::Path) -> Self {
         let (config, state) = (base.join("config"), base.join("state"));
         Home { config, state }
     }
@@ -135,8 +144,8 @@ impl Home {
     }
 
     /// Guards what belongs to no single CA: the ssh include.
-    pub(crate) fn lock(&self) -> Result<Lock, StateError> {
-        lock(&self.config, "lock", Some(PATIENCE))
+    pub(crate) fn lock(&self, patience: Duration) -> Result<Lock, StateError> {
+        lock(&self.config, "lock", Some(patience))
     }
 }
 
@@ -213,6 +222,18 @@ pub(crate) struct Plain {
     /// A key that the person named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) named_key: Option<NamedKeyState>,
+}
+
+impl Plain {
+    /// That the agent which the include names is another user's by now.
+    pub(crate) fn others_agent(&self) -> Option<AgentError> {
+        let KeyPlace::Agent { address } = &self.key else {
+            return None;
+        };
+        Agent::at(address)
+            .err()
+            .filter(|error| matches!(error, AgentError::Other { .. }))
+    }
 }
 
 impl LoginState {
@@ -439,171 +460,8 @@ impl CaFiles {
     }
 }
 
-/// Held while files are changed; given back when dropped, also by a process that dies.
-#[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
-}
-
-fn lock(folder: &Path, name: &str, patience: Option<Duration>) -> Result<Lock, StateError> {
-    let path = folder.join(name);
-    let io = |cause| StateError::Io {
-        path: path.clone(),
-        cause,
-    };
-    platform::private_dir(folder).map_err(io)?;
-    let file = platform::open_lock(&path).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => return Ok(Lock { _file: file }),
-        Err(TryLockError::WouldBlock) => {}
-        Err(TryLockError::Error(cause)) => return Err(io(cause)),
-    }
-    let Some(patience) = patience else {
-        file.lock().map_err(io)?;
-        return Ok(Lock { _file: file });
-    };
-    // The system knows no limit for this. A lock that comes too late goes with the file that nobody
-    // takes any more.
-    let (tell, hear) = channel();
-    std::thread::spawn(move || {
-        let locked = file.lock();
-        let _ = tell.send(locked.map(|()| file));
-    });
-    match hear.recv_timeout(patience) {
-        Ok(Ok(file)) => Ok(Lock { _file: file }),
-        Ok(Err(cause)) => Err(io(cause)),
-        Err(_) => Err(StateError::Busy(path)),
-    }
-}
-
-/// Writes a private file whole or not at all: a new file beside it, on disk, then renamed. Dying
-/// here leaves the old content and at most a stray `.new` file, which the next writer replaces.
-pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), StateError> {
-    private_parent(path)?;
-    replace(path, content)
-}
-
-/// As [`write()`], in a folder that is the person's own and stays as it is.
-pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StateError> {
-    write_with(path, content, File::sync_data)?;
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    platform::sync_dir(folder).map_err(|cause| StateError::Io {
-        path: folder.to_owned(),
-        cause,
-    })
-}
-
-fn private_parent(path: &Path) -> Result<(), StateError> {
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    platform::private_dir(folder).map_err(|cause| StateError::Io {
-        path: folder.to_owned(),
-        cause,
-    })
-}
-
-fn write_with(
-    path: &Path,
-    content: &[u8],
-    sync: impl Fn(&File) -> io::Result<()>,
-) -> Result<(), StateError> {
-    let io = |cause| StateError::Io {
-        path: path.to_owned(),
-        cause,
-    };
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let new = folder.join(name);
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
-        _ => {}
-    }
-    let written = platform::create_private(&new).and_then(|mut file| {
-        file.write_all(content)?;
-        sync(&file)?;
-        drop(file);
-        std::fs::rename(&new, path)
-    });
-    if written.is_err() {
-        let _ = std::fs::remove_file(&new);
-    }
-    written.map_err(io)
-}
-
-/// Copies a certificate to another path of ours, whole or not at all, without waiting for the disk:
-/// what a crash loses here is made again by the next `ensure`.
-pub(crate) fn place(path: &Path, content: &str) -> Result<(), StateError> {
-    private_parent(path)?;
-    write_with(path, content.as_bytes(), |_| Ok(()))
-}
-
-/// Removes a file; one that is not there is removed already.
-pub(crate) fn remove(path: &Path) -> Result<(), StateError> {
-    match std::fs::remove_file(path) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(StateError::Io {
-            path: path.to_owned(),
-            cause,
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn remove_dir(path: &Path) -> Result<(), StateError> {
-    match std::fs::remove_dir_all(path) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(StateError::Io {
-            path: path.to_owned(),
-            cause,
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// Reads a small text file; `None` if it is not there.
-pub(crate) fn read_to_string(path: &Path) -> Result<Option<String>, StateError> {
-    let read = File::open(path).and_then(|file| {
-        let mut text = String::with_capacity(4096);
-        file.take(MAX_FILE).read_to_string(&mut text)?;
-        Ok(text)
-    });
-    match read {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(StateError::Io {
-            path: path.to_owned(),
-            cause,
-        }),
-    }
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StateError> {
-    let Some(text) = read_to_string(path)? else {
-        return Ok(None);
-    };
-    let value = serde_json::from_str(&text).map_err(|cause| StateError::Malformed {
-        path: path.to_owned(),
-        cause,
-    })?;
-    Ok(Some(value))
-}
-
-fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StateError> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|cause| StateError::Malformed {
-        path: path.to_owned(),
-        cause,
-    })?;
-    text.push(b'\n');
-    write(path, &text)
-}
-
-/// Longest time that a lock is waited for where nothing else is said: what others do under it takes
-/// a call or two, and a process that was stopped must not stop everybody.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
 /// Name of the lock for sign-ins.
 const SIGN_IN: &str = "sign-in";
-
-/// Nothing that we read is larger.
-const MAX_FILE: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -635,61 +493,6 @@ mod tests {
         for host in ["db01.prod.example.com", "10.1.2.3", "fe80::1%eth0"] {
             assert!(ca.certificate("observer", host).is_some(), "{host}");
         }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn files_are_private_even_where_links_wait_for_them() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let base = tempfile::tempdir().unwrap();
-        let folder = base.path().join("state");
-        std::fs::create_dir(&folder).unwrap();
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
-        let elsewhere = base.path().join("elsewhere");
-        let path = folder.join("key");
-        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
-        write(&path, b"secret").unwrap();
-        assert!(!elsewhere.exists());
-        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&path), 0o600);
-        assert_eq!(mode(&folder), 0o700);
-        assert_eq!(std::fs::read(&path).unwrap(), b"secret");
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn two_holders_of_one_lock_take_turns() {
-        let base = tempfile::tempdir().unwrap();
-        let ca = Home::at(base.path()).ca("ca").unwrap();
-        let first = ca.lock(PATIENCE).unwrap();
-        let other = ca.clone();
-        let (tell, hear) = std::sync::mpsc::channel();
-        let waiting = std::thread::spawn(move || {
-            let _second = other.lock(PATIENCE).unwrap();
-            tell.send(()).unwrap();
-        });
-        assert!(hear.try_recv().is_err());
-        drop(first);
-        waiting.join().unwrap();
-        hear.try_recv().unwrap();
-    }
-
-    #[test]
-    fn a_lock_that_is_never_given_back_is_not_waited_for_for_ever() {
-        let base = tempfile::tempdir().unwrap();
-        let ca = Home::at(base.path()).ca("ca").unwrap();
-        let first = ca.lock(Duration::ZERO).unwrap();
-        let late = ca.lock(Duration::from_millis(20));
-        assert!(matches!(late, Err(StateError::Busy(_))));
-        // Whoever signs in has the other lock: files can be changed meanwhile.
-        let turn = ca.turn().unwrap().unwrap();
-        assert!(ca.turn().unwrap().is_none());
-        let late = ca.wait_for_turn(Some(Duration::from_millis(20)));
-        assert!(matches!(late, Err(StateError::Busy(_))));
-        drop((first, turn));
-        // Neither of those who came too late has it now.
-        ca.lock(PATIENCE).unwrap();
-        ca.wait_for_turn(None).unwrap();
     }
 
     #[cfg(unix)]

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use jit_ssh_terminal::LineDiff;
+
 use crate::files::Change;
 
 /// The difference as text; empty where nothing changes.
@@ -15,53 +17,20 @@ pub(crate) fn render(change: &Change) -> String {
         (_, None) => format!("remove {path}\n"),
         _ => format!("change {path}\n"),
     };
-    let before: Vec<&str> = change
-        .before
-        .as_deref()
-        .unwrap_or_default()
-        .lines()
-        .collect();
-    let after: Vec<&str> = change
-        .after
-        .as_deref()
-        .unwrap_or_default()
-        .lines()
-        .collect();
-    // The files are small and change in one place: what they share at both ends is context.
-    let same_head = before
-        .iter()
-        .zip(&after)
-        .take_while(|(a, b)| a == b)
-        .count();
-    let rest = before.len().min(after.len()) - same_head;
-    let tails = before.iter().rev().zip(after.iter().rev());
-    let same_tail = tails.take(rest).take_while(|(a, b)| a == b).count();
-
-    let context = |text: &mut String, lines: &[&str]| {
+    let before = change.before.as_deref().unwrap_or_default();
+    let after = change.after.as_deref().unwrap_or_default();
+    let diff = LineDiff::new(before, after);
+    for (mark, lines) in [
+        ("    ", diff.lines_before(3)),
+        ("  - ", diff.removed()),
+        ("  + ", diff.added()),
+        ("    ", diff.lines_after(3)),
+    ] {
         for line in lines {
-            let _ = writeln!(text, "    {line}");
+            let _ = writeln!(text, "{mark}{line}");
         }
-    };
-    context(
-        &mut text,
-        slice(&before, same_head.saturating_sub(3), same_head),
-    );
-    for line in slice(&before, same_head, before.len() - same_tail) {
-        let _ = writeln!(text, "  - {line}");
     }
-    for line in slice(&after, same_head, after.len() - same_tail) {
-        let _ = writeln!(text, "  + {line}");
-    }
-    let tail = before.len() - same_tail;
-    context(
-        &mut text,
-        slice(&before, tail, (tail + 3).min(before.len())),
-    );
     text
-}
-
-fn slice<'a, 'b>(lines: &'b [&'a str], from: usize, to: usize) -> &'b [&'a str] {
-    lines.get(from..to).unwrap_or_default()
 }
 
 #[cfg(test)]

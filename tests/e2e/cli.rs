@@ -21,5 +21,10 @@ fn exact_outputs_of_every_help_and_of_errors_without_a_ca() {
         .unwrap()
         .insert_var("[VERSION]", env!("CARGO_PKG_VERSION"))
         .unwrap()
-        .case(asset("cli/*/*.toml"));
+        .case(asset("cli/*/*.toml"))
+        .run();
+    // None of them has anything to write for plain ssh.
+    for path in [".ssh", ".config/jit-ssh/ssh_config"] {
+        assert!(!home.join(path).exists(), "{path}");
+    }
 }

@@ -25,6 +25,7 @@ mod matrix;
 mod operate;
 mod package;
 mod parts;
+mod passphrase;
 mod paste;
 mod plain_ssh;
 mod policy;

@@ -2,11 +2,12 @@
 
 use std::fs;
 
+use jit_ssh_tests::ca;
 use jit_ssh_tests::client::Laptop;
 use jit_ssh_tests::clock;
 use jit_ssh_tests::keygen;
 use jit_ssh_tests::lab::Lab;
-use jit_ssh_tests::process::{installed, program};
+use jit_ssh_tests::process::{Run, installed, program};
 
 use crate::scene;
 use crate::scene::{BASTION, DB, Scene, WEB};
@@ -193,6 +194,145 @@ fn what_would_be_written_is_shown_and_nothing_is_touched() {
     assert_eq!(everything(), installed);
     laptop.jit(&["ssh-config", "--remove"]).go().ok();
     assert_eq!(everything(), before);
+}
+
+#[test]
+fn a_configuration_longer_than_we_read_is_left_alone() {
+    use std::io::Write as _;
+    let scene = scene!(Scene::new(&[]));
+    let laptop = scene.laptop("alice");
+    scene.sign_in(&laptop, &[]).ok();
+    let config = laptop.home().join(".ssh/config");
+    // The restrictions of the person stand last.
+    let last = "\nHost *\n    ForwardAgent no\n";
+    let long = "# one of many hosts\n".repeat((1 << 20) / 20 + 1) + last;
+    assert!(long.len() > 1 << 20);
+    fs::write(&config, &long).unwrap();
+    laptop.jit(&["ssh-config"]).go().ok();
+    let text = fs::read_to_string(&config).unwrap();
+    assert!(text.starts_with("Include ") && text.ends_with(&long));
+    laptop.jit(&["ssh-config", "--remove"]).go().ok();
+    assert!(fs::read_to_string(&config).unwrap() == long);
+
+    let include = laptop.home().join(".config/jit-ssh/ssh_config");
+    let mut file = fs::File::create(&config).unwrap();
+    file.write_all(b"#").unwrap();
+    file.set_len(64 << 20).unwrap();
+    drop(file);
+    let mut file = fs::File::options().append(true).open(&config).unwrap();
+    file.write_all(last.as_bytes()).unwrap();
+    let before = fs::read(&config).unwrap();
+    for arguments in [&["ssh-config"][..], &["ssh-config", "--remove"]] {
+        let said = laptop.jit(arguments).go().failed_with(1);
+        assert!(
+            said.stderr.contains(".ssh/config has more than"),
+            "{arguments:?}: {said}"
+        );
+        assert!(fs::read(&config).unwrap() == before, "{arguments:?}");
+        assert!(!include.exists(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn of_two_shells_that_write_the_include_none_puts_back_what_is_older() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scene = scene!(Scene::new(&[]));
+    let laptop = scene.signed_in("alice");
+    laptop.jit(&["logout"]).go().ok();
+    let hosts = laptop.home().join(".config/jit-ssh/cas/ca.test/hosts.json");
+    let rename = |old: &str, new: &str| {
+        let text = fs::read_to_string(&hosts).unwrap();
+        assert!(text.contains(old));
+        fs::write(&hosts, text.replace(old, new)).unwrap();
+    };
+    // The first shell is held where it asks ssh whether the file can be read.
+    let dir = &scene.lab.dir;
+    let (started, go) = (dir.join("started"), dir.join("go"));
+    let programs = dir.join("programs");
+    fs::create_dir(&programs).unwrap();
+    let made = Run::new("mkfifo").arg(&go).go();
+    made.ok();
+    let held = format!(
+        "#!/bin/sh\ntouch {}\nread _ < {}\n",
+        started.display(),
+        go.display()
+    );
+    fs::write(programs.join("ssh"), held).unwrap();
+    fs::set_permissions(programs.join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    rename("*.prod.example.com", "*.old.example.com");
+    let mut first = laptop
+        .jit(&["logout"])
+        .env("PATH", format!("{}:{path}", programs.display()))
+        .start("first", dir);
+    clock::until("the first to ask ssh", || started.exists().then_some(()));
+    rename("*.old.example.com", "*.new.example.com");
+    let mut second = laptop.jit(&["ssh-config"]).start("second", dir);
+    clock::until("the second to wait, or to be done", || {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        let pid = format!(" {} ", second.pid());
+        let waits = |line: &str| line.contains("->") && line.contains(&pid);
+        (locks.lines().any(waits) || !second.runs()).then_some(())
+    });
+    fs::write(&go, "\n").unwrap();
+    assert_eq!(first.wait(), 0, "{}", first.log());
+    assert_eq!(second.wait(), 0, "{}", second.log());
+    let include = fs::read_to_string(laptop.home().join(".config/jit-ssh/ssh_config")).unwrap();
+    assert!(include.contains("*.new.example.com"), "{include}");
+}
+
+#[test]
+fn a_policy_of_thousands_of_roles_does_not_break_the_client() {
+    let many: String = (0..3000)
+        .map(|number| {
+            format!(
+                "[roles.team-{number}]\ndescription = \"{}\"\naccounts = [\"deploy\"]\n\
+                 max_validity = \"5m\"\n\n",
+                "The servers of one of the many teams ".repeat(4)
+            )
+        })
+        .collect();
+    let policy = ca::POLICY.replace(
+        "[[grants]]\ngroups = [\"Ops\"]",
+        &format!("{many}[[grants]]\ngroups = [\"Ops\"]"),
+    );
+    let scene = scene!(Scene::with(
+        Lab::builder().policy(&policy),
+        &[WEB],
+        |plan| plan
+    ));
+    let laptop = scene.signed_in("alice");
+    let login = laptop
+        .home()
+        .join(".local/state/jit-ssh/ca.test/login.json");
+    assert!(fs::metadata(login).unwrap().len() > 1 << 20);
+    for arguments in [
+        &["status"][..],
+        &["roles"],
+        &["ensure", "--host", WEB, "--account", "observer"],
+    ] {
+        laptop.jit(arguments).go().ok();
+    }
+    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+    scene.sign_in(&laptop, &[]).ok();
+}
+
+#[test]
+fn a_login_that_is_refused_its_role_leaves_no_certificate_of_the_one_before() {
+    let scene = scene!(Scene::new(&[]));
+    for whole in [true, false] {
+        let laptop = scene.signed_in("alice");
+        assert!(!scene::certificates(&laptop).is_empty());
+        if !whole {
+            // As the error for a damaged one says.
+            let login = ".local/state/jit-ssh/ca.test/login.json";
+            fs::remove_file(laptop.home().join(login)).unwrap();
+        }
+        let refused = scene.sign_in(&laptop, &["--role", "production-admin"]);
+        refused.failed_with(3);
+        let left = scene::certificates(&laptop);
+        assert!(left.is_empty(), "{left:?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //!
 //! An agent is used only after it was tried: a throw-away key is added with a lifetime, signs, is
 //! listed and removed. Forwarded agents, gpg's, 1Password's and others refuse or forget one of
-//! these. A refused lifetime is final: the key goes to a file (A47).
+//! these. A refused lifetime is final: the key goes to a file (A47). An agent of another user is told
+//! nothing at all, whoever asks for it here.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use ssh_encoding::{Decode as _, Encode as _};
 use ssh_key::public::PublicKey;
 use ssh_key::{Algorithm, HashAlg, PrivateKey, Signature, SshSig};
 
-use crate::platform::{self, Stream};
+use crate::platform::{self, Listener, Stream};
 
 /// Why an agent is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,14 @@ pub enum AgentError {
         address: PathBuf,
         /// What the system said.
         cause: std::io::Error,
+    },
+    /// It is not ours.
+    #[error("the agent at {address} belongs to another user (uid {uid})")]
+    Other {
+        /// Socket.
+        address: PathBuf,
+        /// Whose.
+        uid: u32,
     },
     /// It said no.
     #[error("the agent refuses to {0}")]
@@ -59,14 +68,15 @@ impl Agent {
         Self::at(&platform::agent_address().ok_or(AgentError::None)?)
     }
 
-    /// The agent at an address.
+    /// The agent at an address, if it is our own.
     pub fn at(address: &Path) -> Result<Self, AgentError> {
-        let stream = platform::connect_to_agent(address).map_err(|cause| {
-            let address = address.to_owned();
-            AgentError::Silent { address, cause }
-        })?;
+        let listener = platform::connect_to_agent(address);
         let address = address.to_owned();
-        Ok(Agent { stream, address })
+        match listener {
+            Ok(Listener::Own(stream)) => Ok(Agent { stream, address }),
+            Ok(Listener::Other(uid)) => Err(AgentError::Other { address, uid }),
+            Err(cause) => Err(AgentError::Silent { address, cause }),
+        }
     }
 
     /// Where it listens.

@@ -18,7 +18,7 @@ pub struct Options {
     pub ca_files: Vec<PathBuf>,
     /// Name of the program, for the CA's log: `jit-ssh/0.1.0`.
     pub user_agent: String,
-    /// Longest time for one call.
+    /// Longest time for one call that does not say otherwise ([`Request::within`](crate::Request)).
     pub timeout: Duration,
     /// Largest answer that is read, in bytes.
     pub max_answer: usize,
@@ -62,7 +62,7 @@ pub(crate) fn client(
     }
     builder
         .build()
-        .map_err(|error| ConnectError::Client(causes(&error)))
+        .map_err(|error| ConnectError::Client(in_words(&error)))
 }
 
 #[cfg(unix)]
@@ -78,7 +78,7 @@ pub(crate) fn local_client(
         .user_agent(&options.user_agent)
         .timeout(options.timeout)
         .build()
-        .map_err(|error| ConnectError::Client(causes(&error)))
+        .map_err(|error| ConnectError::Client(in_words(&error)))
 }
 
 /// The proxy through which calls to `url` go, as the environment says, without its password.
@@ -140,27 +140,31 @@ pub(crate) fn shown(url: &Url) -> String {
 
 /// Turns what reqwest says into who must act.
 pub(crate) fn failed(url: &Url, error: &reqwest::Error) -> ConnectError {
-    let (url, cause) = (shown(url), causes(error));
+    let (url, cause) = (shown(url), in_words(error));
     if tls::is_certificate_error(error) {
         return ConnectError::Tls { url, cause };
     }
     ConnectError::Unreachable { url, cause }
 }
 
-/// The innermost causes of an error chain: what a person can do something about.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut causes = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
-        causes.push(error.to_string());
-        next = error.source();
+/// What stands behind an error in the end: that a person can do something about, while the outer
+/// ones repeat the address.
+pub fn root_cause<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
     }
-    match causes.pop() {
-        Some(cause) if cause.contains("timed out") || cause.contains("deadline") => {
-            "it took too long to answer".to_owned()
-        }
-        Some(cause) => cause,
-        None => String::new(),
+    cause
+}
+
+fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+    let cause = root_cause(error).to_string();
+    if cause.contains("timed out") || cause.contains("deadline") {
+        "it took too long to answer".to_owned()
+    } else {
+        cause
     }
 }
 

@@ -22,7 +22,7 @@ mod signed;
 mod tls;
 
 pub use error::ConnectError;
-pub use http::{Options, http_client, is_loopback, normalise_url, proxy_for};
+pub use http::{Options, http_client, is_loopback, normalise_url, proxy_for, root_cause};
 pub use pin::{Contact, KnownCa, Pin, discover};
 pub use signed::{Connection, Request, SignError, SignProof};
 pub use tls::{TrustStore, trust_store};

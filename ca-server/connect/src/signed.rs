@@ -45,7 +45,7 @@ pub struct Request {
     method: Method,
     path_and_query: String,
     body: Option<Vec<u8>>,
-    without_limit: bool,
+    timeout: Option<Duration>,
 }
 
 impl Request {
@@ -55,7 +55,7 @@ impl Request {
             method: Method::GET,
             path_and_query: path.to_owned(),
             body: None,
-            without_limit: false,
+            timeout: None,
         }
     }
 
@@ -73,7 +73,7 @@ impl Request {
             method: Method::POST,
             path_and_query,
             body: Some(body),
-            without_limit: false,
+            timeout: None,
         })
     }
 
@@ -83,18 +83,23 @@ impl Request {
             method: Method::DELETE,
             path_and_query: path.to_owned(),
             body: None,
-            without_limit: false,
+            timeout: None,
         }
     }
 
-    /// The same, whose answer may take longer than [`Options::timeout`]: as long as it takes. For
-    /// work whose length nobody knows, at a CA on this machine, and where the person can end it.
+    /// Its own longest time, from the connection to the end of the answer, in place of
+    /// [`Options::timeout`]: for what takes long by its nature, or is held until there is news.
+    #[must_use]
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The same without one: for work whose length nobody knows, at a CA on this machine, and where
+    /// the person can end it.
     #[must_use]
     pub fn without_time_limit(self) -> Self {
-        Request {
-            without_limit: true,
-            ..self
-        }
+        self.within(Duration::MAX)
     }
 
     /// `DELETE path?query`: the fields of `query` that are not null.
@@ -258,8 +263,8 @@ impl Connection {
             .join(&request.path_and_query)
             .map_err(|_| wrong("a wrong path"))?;
         let mut http = self.client.request(request.method.clone(), url.clone());
-        if request.without_limit {
-            http = http.timeout(Duration::MAX);
+        if let Some(timeout) = request.timeout {
+            http = http.timeout(timeout);
         }
         if let Some(body) = &request.body {
             http = http

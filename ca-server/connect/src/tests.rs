@@ -505,3 +505,45 @@ fn a_proof_is_never_sent_to_a_server_in_between() {
         "{asked:?}"
     );
 }
+
+#[test]
+fn a_request_that_may_take_long_outlives_the_others_and_one_that_may_not_ends_sooner() {
+    // Answers each call once the test has seen one of them end, and drops its side.
+    let (say, said) = std::sync::mpsc::channel::<()>();
+    let said = Arc::new(Mutex::new(said));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let said = Arc::clone(&said);
+            std::thread::spawn(move || {
+                said.lock().unwrap().recv().unwrap_err();
+                let answer = |_: &Asked, _: usize| (200, "{}".to_owned(), "");
+                serve(stream, &Mutex::default(), &answer);
+            });
+        }
+    });
+    let connection = |timeout| {
+        let options = Options {
+            timeout,
+            ..options()
+        };
+        Connection::new(known(&url, 1, 1, Vec::new()), options).unwrap()
+    };
+    let (short, long) = (Duration::from_millis(200), Duration::from_secs(60));
+    let (mut hasty, mut patient) = (connection(short), connection(long));
+    let request = Request::get("/healthz");
+    let (held, soon) = (request.clone().within(long), request.within(short));
+    block_on(async {
+        let ended = async {
+            let ended = patient.send::<serde_json::Value>(&soon).await;
+            drop(say);
+            ended
+        };
+        let (answered, ended) = tokio::join!(hasty.send::<serde_json::Value>(&held), ended);
+        assert_eq!(answered.unwrap(), serde_json::json!({}));
+        let error = ended.unwrap_err().to_string();
+        assert!(error.contains("took too long"), "{error}");
+    })
+    .unwrap();
+}

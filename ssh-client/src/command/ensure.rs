@@ -3,10 +3,8 @@
 //! certificate it reads three files and is done, silent, without runtime or network. Else it renews
 //! without a browser, under the lock of the CA's files; only then, and only where somebody can
 //! answer, it signs in: once for all that wait, and without that lock, so that `ssh -G`, batch jobs
-//! and `logout` never wait for somebody else's browser. It ends with an error where there is no certificate, so that ssh's
-//! block does not match and everything else stays the person's own.
-
-use std::time::Duration;
+//! and `logout` never wait for somebody else's browser. It ends with an error where there is no
+//! certificate, so that ssh's block does not match and everything else stays the person's own.
 
 use jit_ssh_api::role::RolesAnswer;
 use jit_ssh_terminal::{Exit, Failure, Terminal};
@@ -16,11 +14,14 @@ use crate::certificate::Certificate;
 use crate::cli::Ensure;
 use crate::command::ssh_config::refresh_include;
 use crate::key::{KeyError, LoginKey};
-use crate::platform;
 use crate::renew::{self, Ask, RenewError};
-use crate::sign_in::{self, SignIn, Turn, Way};
-use crate::state::{self, CaFiles, Home, KeyPlace, LoginState};
+use crate::sign_in::{self, SignIn, Turn};
+use crate::state::{self, CaFiles, Home, KeyPlace, LoginState, Plain};
 use jit_ssh_connect::agent::Agent;
+
+mod caller;
+
+use caller::Caller;
 
 /// Makes sure. Tools that only ask for the configuration want no words, whatever is wrong.
 pub(crate) fn run(arguments: &Ensure, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -175,7 +176,9 @@ async fn slowly(
     }
     let mut ca = Ca::open(files.clone())?;
     // As the last time: the same identity provider, the key that the person named.
-    let (issuer, named_key) = match files.plain()? {
+    let plain = files.plain()?;
+    let others_agent = plain.as_ref().and_then(Plain::others_agent);
+    let (issuer, named_key) = match plain {
         Some(plain) => (Some(plain.issuer), plain.named_key),
         None => (None, None),
     };
@@ -193,6 +196,12 @@ async fn slowly(
     let signed_in = sign_in::sign_in(&mut ca, &wanted, terminal).await?;
     refresh_include(home);
     signed_in.certificate.map_err(|failure| *failure)?;
+    // The ssh that waits read the include as it was, with that agent in it.
+    if let Some(error) = others_agent {
+        return Err(Failure::failed("You are signed in, but not for this ssh.")
+            .why(format_args!("{error}."))
+            .next("Type the command again: it leaves that agent alone."));
+    }
     place(&files, asked)
 }
 
@@ -290,179 +299,11 @@ fn place(files: &CaFiles, asked: &Asked<'_>) -> Result<(), Failure> {
     .next("Look at it: `jit-ssh status`, `jit-ssh roles`."))
 }
 
-/// Who runs us, and whether somebody can be asked.
-struct Caller {
-    ssh: Option<SshCall>,
-    terminal: bool,
-    desktop: bool,
-}
-
-/// What the calling `ssh` was told on its command line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct SshCall {
-    batch: bool,
-    print_only: bool,
-}
-
-impl Caller {
-    fn find() -> Self {
-        Caller {
-            ssh: platform::calling_ssh().map(|arguments| SshCall::read(&arguments)),
-            terminal: platform::terminal().is_ok(),
-            desktop: platform::desktop(),
-        }
-    }
-
-    /// `ssh -G`.
-    fn is_dry(&self) -> bool {
-        self.ssh.is_some_and(|ssh| ssh.print_only)
-    }
-
-    fn may_be_asked(&self) -> bool {
-        match self.ssh {
-            Some(ssh) => !ssh.batch && !ssh.print_only && (self.terminal || self.desktop),
-            // Unknown who asks: without a terminal it may be a tool that only wants the
-            // configuration, and no browser should open for that.
-            None => self.terminal,
-        }
-    }
-
-    /// How long others may hold the files. Tools that ask for the configuration wait for nobody, and
-    /// where nobody watches an end is better than a certificate.
-    fn patience(&self) -> Duration {
-        if self.is_dry() {
-            DRY_PATIENCE
-        } else if self.ssh.is_some_and(|ssh| ssh.batch) || !self.terminal {
-            UNWATCHED_PATIENCE
-        } else {
-            state::PATIENCE
-        }
-    }
-
-    fn way(&self) -> Way {
-        if self.desktop {
-            Way::Browser
-        } else {
-            Way::Paste
-        }
-    }
-}
-
-impl SshCall {
-    /// Reads the options of `ssh` (getopt: flags may stand together, values may stick to them).
-    fn read(arguments: &[String]) -> Self {
-        let mut call = SshCall::default();
-        let mut words = arguments.iter().skip(1);
-        let mut host_seen = false;
-        while let Some(word) = words.next() {
-            let Some(flags) = word.strip_prefix('-').filter(|flags| !flags.is_empty()) else {
-                // The host; options may follow it, the command begins with the next plain word.
-                if host_seen {
-                    break;
-                }
-                host_seen = true;
-                continue;
-            };
-            if flags == "-" {
-                break;
-            }
-            let mut rest = flags.chars();
-            while let Some(flag) = rest.next() {
-                if flag == 'G' {
-                    call.print_only = true;
-                }
-                if WITH_VALUE.contains(flag) {
-                    let stuck: String = rest.by_ref().collect();
-                    let value = if stuck.is_empty() {
-                        words.next().cloned().unwrap_or_default()
-                    } else {
-                        stuck
-                    };
-                    call.batch |= flag == 'o' && is_batch_mode(&value);
-                }
-            }
-        }
-        call
-    }
-}
-
-fn is_batch_mode(option: &str) -> bool {
-    let mut parts = option.splitn(2, ['=', ' ', '\t']).map(str::trim);
-    let (name, value) = (parts.next(), parts.next());
-    name.is_some_and(|name| name.eq_ignore_ascii_case("batchmode"))
-        && value.is_some_and(|value| {
-            let value = value.trim_start_matches(['=', ' ']);
-            value.eq_ignore_ascii_case("yes") || value.eq_ignore_ascii_case("true")
-        })
-}
-
-/// What an `ssh -G` may take because of others: a renewal of theirs, no more.
-const DRY_PATIENCE: Duration = Duration::from_secs(1);
-const UNWATCHED_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Options of OpenSSH's `ssh` that take a value.
-const WITH_VALUE: &str = "BbcDEeFIiJLlmOoPpQRSWw";
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(line: &str) -> SshCall {
-        let words: Vec<String> = line.split('|').map(str::to_owned).collect();
-        SshCall::read(&words)
-    }
-
-    #[test]
-    fn tools_that_must_not_be_asked_are_recognised() {
-        for batch in [
-            "ssh|-oBatchMode=yes|host",
-            "ssh|-o|BatchMode=yes|host|ls",
-            "ssh|-o|batchmode yes|host",
-            "ssh|-vvo|BatchMode=yes|host",
-            "ssh|-x|-l|root|-oBatchMode=yes|--|host|cmd",
-            "ssh|host|-o|BatchMode=yes",
-        ] {
-            assert!(read(batch).batch, "{batch}");
-        }
-        for dry in [
-            "ssh|-G|host",
-            "ssh|-vG|host",
-            "ssh|-p|22|-G|host",
-            "ssh|host|-G",
-        ] {
-            assert!(read(dry).print_only, "{dry}");
-        }
-        for neither in [
-            "ssh|host",
-            "ssh|host|ls|-G",
-            "ssh|-p|22|host|tar|-oBatchMode=yes",
-            "ssh|-F|-G|host",
-            "ssh|-oBatchMode=no|host",
-            "ssh|-o|ProxyCommand=x -oBatchMode=yes|host",
-            "ssh",
-            "",
-        ] {
-            assert_eq!(read(neither), SshCall::default(), "{neither}");
-        }
-    }
-
-    #[test]
-    fn nobody_is_asked_in_batch_mode_nor_without_terminal_and_desktop() {
-        let with = |ssh, terminal, desktop| Caller {
-            ssh,
-            terminal,
-            desktop,
-        };
-        let plain = Some(SshCall::default());
-        let batch = Some(read("ssh|-oBatchMode=yes|h"));
-        let dry = Some(read("ssh|-G|h"));
-        assert!(with(plain, true, false).may_be_asked());
-        assert!(with(plain, false, true).may_be_asked());
-        assert!(!with(plain, false, false).may_be_asked());
-        assert!(!with(batch, true, true).may_be_asked());
-        assert!(!with(dry, true, true).may_be_asked());
-        assert!(!with(None, false, true).may_be_asked());
-    }
+    #[cfg(unix)]
+    use std::time::Duration;
 
     #[test]
     fn the_role_is_the_first_of_the_order_that_opens_the_account() {

@@ -1,9 +1,7 @@
 //! `inspect FILE`: a certificate in words, ours or anybody's, with what is dangerous about it said
 //! plainly.
 
-use std::io::Read as _;
-
-use jit_ssh_terminal::{Failure, Terminal, span, utc};
+use jit_ssh_terminal::{Failure, Terminal, escape, span, utc};
 use serde::Serialize;
 
 use crate::certificate::{
@@ -68,9 +66,7 @@ impl Ours {
 /// Reads and prints.
 pub(crate) fn run(arguments: &Inspect, terminal: &mut Terminal) -> Result<(), Failure> {
     let text = if arguments.file.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().take(1 << 20).read_to_string(&mut text)?;
-        text
+        state::read_whole(std::io::stdin(), "standard input".as_ref())?
     } else {
         state::read_to_string(&arguments.file)?.ok_or_else(|| {
             Failure::usage(format_args!(
@@ -232,6 +228,8 @@ fn in_words(shown: &Shown) -> String {
             .iter()
             .map(|remark| format!("  note: {remark}")),
     );
+    // A line feed in what others chose would begin a line that looks like ours.
+    let lines: Vec<String> = lines.iter().map(|line| escape(line)).collect();
     lines.join("\n")
 }
 

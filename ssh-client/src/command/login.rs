@@ -1,7 +1,7 @@
 //! `login`: first contact and pin where needed, one sign-in, the first certificate, and the offer to
 //! make plain `ssh` work.
 
-use jit_ssh_terminal::{Exit, Failure, Terminal, span};
+use jit_ssh_terminal::{Exit, Failure, Terminal, escape, span};
 use serde::Serialize;
 
 use crate::ca::{self, Ca, FirstContact};
@@ -143,7 +143,7 @@ fn describe(ca: &Ca, signed_in: &SignedIn, terminal: &mut Terminal) -> Shown {
 
 fn in_words(shown: &Shown, now: u64) -> String {
     let left = span(shown.login.ends.saturating_sub(now));
-    let mut text = format!("Signed in as {} for {left}.", shown.person);
+    let mut text = format!("Signed in as {} for {left}.", escape(&shown.person));
     if let (Some(role), Some(until)) = (&shown.role, shown.valid_before) {
         let left = span(until.saturating_sub(now));
         text.push_str(&format!(
@@ -151,7 +151,10 @@ fn in_words(shown: &Shown, now: u64) -> String {
         ));
     }
     if shown.roles.len() > 1 {
-        text.push_str(&format!("\nYour roles: {}.", shown.roles.join(", ")));
+        text.push_str(&format!(
+            "\nYour roles: {}.",
+            escape(&shown.roles.join(", "))
+        ));
     }
     text
 }

@@ -1,6 +1,6 @@
 //! `roles`: what I may have, as of now, and for the rest what stands against it and what would help.
 
-use jit_ssh_terminal::{Failure, Table, Terminal, span};
+use jit_ssh_terminal::{Failure, Table, Terminal, escape, span};
 
 use crate::ca::{self, Ca};
 use crate::cli::WhichCa;
@@ -44,14 +44,18 @@ fn in_words(answer: &jit_ssh_api::role::RolesAnswer) -> String {
     }
     for role in &answer.roles {
         if let Some(refused) = &role.refused {
-            text.push_str(&format!("\n\nNot {}: {}", role.name, refused.reason));
+            text.push_str(&format!(
+                "\n\nNot {}: {}",
+                escape(&role.name),
+                escape(&refused.reason)
+            ));
             if !refused.help.is_empty() {
-                text.push_str(&format!("\n  {}", refused.help));
+                text.push_str(&format!("\n  {}", escape(&refused.help)));
             }
         }
     }
     if !answer.hosts.is_empty() {
-        text.push_str(&format!("\n\nHosts: {}", answer.hosts.join(", ")));
+        text.push_str(&format!("\n\nHosts: {}", escape(&answer.hosts.join(", "))));
     }
     text
 }

@@ -4,14 +4,16 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use jit_ssh_terminal::{Failure, Terminal};
 use serde::Serialize;
 
+use crate::ca;
 use crate::cli::SshConfig;
 use crate::platform;
 use crate::ssh_config::{self, ConfigError, LeftOut, Part};
-use crate::state::{self, Home};
+use crate::state::{self, Home, KeyPlace};
 
 /// What is printed.
 #[derive(Serialize)]
@@ -33,13 +35,14 @@ impl From<ConfigError> for Failure {
 /// Writes, shows or removes.
 pub(crate) fn run(arguments: &SshConfig, terminal: &mut Terminal) -> Result<(), Failure> {
     let home = Home::find()?;
+    if arguments.remove {
+        return remove(&home, arguments.dry_run, terminal);
+    }
+    somebody_signed_in(&home)?;
     if arguments.print {
         let (text, left_out) = content(&home)?;
         warn(&left_out, terminal);
         return terminal.raw(text.as_bytes());
-    }
-    if arguments.remove {
-        return remove(&home, arguments.dry_run, terminal);
     }
     if arguments.dry_run {
         let plan = Plan::to_install(&home)?;
@@ -51,7 +54,7 @@ pub(crate) fn run(arguments: &SshConfig, terminal: &mut Terminal) -> Result<(), 
 
 /// Puts everything in place; what changed is for the caller to print.
 pub(crate) fn install(home: &Home, terminal: &mut Terminal) -> Result<Shown, Failure> {
-    let _lock = home.lock()?;
+    let _lock = home.lock(state::PATIENCE)?;
     let plan = Plan::to_install(home)?;
     warn(&plan.left_out, terminal);
     check(&plan)?;
@@ -63,7 +66,7 @@ pub(crate) fn install(home: &Home, terminal: &mut Terminal) -> Result<Shown, Fai
 }
 
 fn remove(home: &Home, dry_run: bool, terminal: &mut Terminal) -> Result<(), Failure> {
-    let _lock = home.lock()?;
+    let _lock = home.lock(state::PATIENCE)?;
     let include = home.ssh_include();
     let config = config_path()?;
     let line = ssh_config::include_line(&include)?;
@@ -88,16 +91,20 @@ fn remove(home: &Home, dry_run: bool, terminal: &mut Terminal) -> Result<(), Fai
 /// by `doctor`: it must not stand in the way of an `ssh`.
 pub(crate) fn refresh_include(home: &Home) {
     let include = home.ssh_include();
+    if !include.exists() {
+        return;
+    }
+    // What is read without the lock may be older than what another shell has written by now.
+    let Ok(_lock) = home.lock(REFRESH_PATIENCE) else {
+        return;
+    };
     let Ok(Some(before)) = state::read_to_string(&include) else {
         return;
     };
     let Ok((after, _)) = content(home) else {
         return;
     };
-    if before == after || ssh_reads(&after) == Some(false) {
-        return;
-    }
-    if let Ok(_lock) = home.lock() {
+    if before != after && ssh_reads(&after) != Some(false) {
         let _ = state::write(&include, after.as_bytes());
     }
 }
@@ -146,6 +153,16 @@ pub(crate) fn look(home: &Home) -> Result<Found, Failure> {
     })
 }
 
+/// Before the first sign-in no host and no account is known, and there is nothing to write.
+fn somebody_signed_in(home: &Home) -> Result<(), Failure> {
+    for files in home.cas() {
+        if files.plain()?.is_some() {
+            return Ok(());
+        }
+    }
+    Err(ca::not_signed_in())
+}
+
 fn content(home: &Home) -> Result<(String, LeftOut), Failure> {
     let program = platform::own_program().map_err(|error| {
         Failure::failed("This program is no longer where it was started from.")
@@ -154,7 +171,11 @@ fn content(home: &Home) -> Result<(String, LeftOut), Failure> {
     })?;
     let mut known = Vec::new();
     for files in home.cas() {
-        if let Some(plain) = files.plain()? {
+        if let Some(mut plain) = files.plain()? {
+            // ssh asks no agent whose it is: one of another user is not named to it.
+            if plain.others_agent().is_some() {
+                plain.key = KeyPlace::File;
+            }
             known.push((files, plain));
         }
     }
@@ -318,3 +339,7 @@ fn ssh_reads(text: &str) -> Option<bool> {
     let _ = std::fs::remove_file(&path);
     Some(asked.ok()?.success())
 }
+
+/// How long a refresh waits for another shell that writes the include; the next contact is another
+/// chance.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use jit_ssh_terminal::{Exit, Failure, Terminal, span};
+use jit_ssh_terminal::{Exit, Failure, Terminal, escape, span};
 use serde::Serialize;
 
 use crate::ca;
@@ -200,5 +200,7 @@ fn in_words(shown: &Shown) -> String {
         };
         lines.push(format!("  key           {place}"));
     }
+    // A line feed in what others chose would begin a line that looks like ours.
+    let lines: Vec<String> = lines.iter().map(|line| escape(line)).collect();
     lines.join("\n")
 }

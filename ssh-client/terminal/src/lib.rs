@@ -21,6 +21,7 @@
 //! Whatever comes from a CA, an identity provider or a file is untrusted text: everything printed
 //! here passes [`escape()`] (A44, A76). A reader that closes the pipe ends the program quietly.
 
+mod diff;
 mod escape;
 mod exit;
 mod failure;
@@ -29,6 +30,7 @@ mod table;
 mod terminal;
 mod when;
 
+pub use diff::LineDiff;
 pub use escape::{escape, escape_lines, json_line};
 pub use exit::Exit;
 pub use failure::Failure;

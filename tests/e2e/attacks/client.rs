@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use jit_ssh_tests::agent::Agent;
@@ -248,15 +248,23 @@ fn a44_nothing_that_the_ca_says_is_obeyed_by_the_terminal() {
         }
     });
     let laptop = scene.laptop("alice");
-    is_harmless(&login_at(&scene, &laptop, &proxy.url).all());
-    for command in [
-        &["status"][..],
-        &["status", "--short"],
-        &["roles"],
-        &["doctor"],
-        &["logout"],
+    // All of it is shown, as text.
+    let escaped = "\\u{1b}]0;owned\\u{7}\\u{1b}[2J\\u{9b}31m\\u{d}\\u{a}root@db:~# ";
+    let said = login_at(&scene, &laptop, &proxy.url).ok().all();
+    is_harmless(&said);
+    assert!(said.contains(escaped), "{said}");
+    for (command, shows) in [
+        (&["status"][..], true),
+        (&["status", "--short"], false),
+        (&["roles"], true),
+        (&["doctor"], false),
+        (&["logout"], false),
     ] {
-        is_harmless(&laptop.jit(command).go().all());
+        let said = laptop.jit(command).go().ok().all();
+        is_harmless(&said);
+        assert_eq!(said.contains(escaped), shows, "{command:?}: {said}");
+        let forged = |line: &str| line.starts_with("root@db");
+        assert!(!said.lines().any(forged), "{command:?}: {said}");
     }
     // A certificate of anybody's, with a key ID that is a command to the terminal.
     let key = jit_ssh_tests::wire::Key::new().line();
@@ -542,17 +550,20 @@ fn a46_a_shell_never_sees_the_address() {
         ])
         .env("BROWSER", script)
         .start("login", &scene.lab.dir);
-    clock::until("the browser or the end", || {
-        (note.exists() || !child.runs()).then_some(())
+    let opened = clock::until("the browser to be opened", || {
+        assert!(child.runs(), "{}", child.log());
+        fs::read_to_string(&note)
+            .ok()
+            .filter(|text| text.ends_with('\n'))
     });
     assert!(!mark.exists());
-    if let Ok(opened) = fs::read_to_string(&note) {
-        assert_eq!(opened.lines().count(), 1, "{opened}");
-        assert!(
-            !opened.contains(['`', '$', ' ']) || opened.starts_with("http"),
-            "{opened}"
-        );
-    }
+    // One word, and whole: a shell would have ended it at the first `;` or `&`.
+    let whole = format!("{}/authorize;touch$", scene.lab.idp.issuer);
+    assert!(opened.starts_with(&whole), "{opened}");
+    assert!(opened.contains("&$(touch%20"), "{opened}");
+    assert!(opened.contains("&code_challenge="), "{opened}");
+    assert!(!opened.contains(['`', ' ']), "{opened}");
+    assert_eq!(opened.lines().count(), 1, "{opened}");
 }
 
 /// An agent that takes keys, but none with a constraint; notes the types of the messages.
@@ -604,6 +615,111 @@ fn a47_an_agent_that_takes_no_lifetime_gets_no_key() {
     // The key is in a file then, and works.
     laptop.jit(&["ssh-config"]).go().ok();
     laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+}
+
+/// An agent of the user `nobody` at a socket that everybody may use; it logs the type of each message
+/// and says no to all of them. The kernel notes who listened, not who made the socket.
+fn agent_of_another_user(socket: &Path, dir: &Dir) -> Child {
+    const AGENT: &str = r#"
+import os, socket, sys, threading
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o777)
+os.seteuid(65534)
+listener.listen()
+print("listens", flush=True)
+def talk(stream):
+    while True:
+        length = stream.recv(4, socket.MSG_WAITALL)
+        if len(length) < 4:
+            return
+        message = stream.recv(int.from_bytes(length, "big"), socket.MSG_WAITALL)
+        print("message", message[0], flush=True)
+        stream.sendall(bytes([0, 0, 0, 1, 5]))
+def serve():
+    while True:
+        threading.Thread(target=talk, args=[listener.accept()[0]], daemon=True).start()
+threading.Thread(target=serve, daemon=True).start()
+sys.stdin.read()
+"#;
+    let child = Run::new("python3")
+        .args(["-c", AGENT])
+        .arg(socket)
+        .start("another-agent", dir);
+    clock::until("the agent to listen", || {
+        child.log().contains("listens").then_some(())
+    });
+    child
+}
+
+#[test]
+fn a47_an_agent_of_another_user_gets_no_key() {
+    if !jit_ssh_tests::world::is_root() {
+        jit_ssh_tests::skip!("an agent of another user needs root");
+    }
+    let scene = scene!(Scene::new(&[WEB]));
+    let socket = scene.lab.dir.join("others.sock");
+    let agent = agent_of_another_user(&socket, &scene.lab.dir);
+    let laptop = scene.laptop("alice").with_agent(&socket);
+    let said = scene.sign_in(&laptop, &[]).ok();
+    let why = format!(
+        "The login key is in a file: the agent at {} belongs to another user (uid 65534).",
+        socket.display()
+    );
+    assert!(said.stderr.contains(&why), "{said}");
+    assert!(laptop.jit(&["doctor"]).go().stdout.contains("uid 65534"));
+    laptop
+        .jit(&["ensure", "--host", WEB, "--account", "observer"])
+        .go()
+        .ok();
+    assert_eq!(agent.log().trim(), "listens");
+}
+
+#[test]
+fn a47_an_agent_that_another_user_put_in_the_place_of_ours_is_told_nothing() {
+    if !jit_ssh_tests::world::is_root() {
+        jit_ssh_tests::skip!("an agent of another user needs root");
+    }
+    let scene = scene!(Scene::new(&[WEB]));
+    let mut ours = Agent::start(&scene.lab.dir);
+    let laptop = scene.laptop("alice").with_agent(ours.socket());
+    scene.sign_in(&laptop, &[]).ok();
+    laptop.jit(&["ssh-config"]).go().ok();
+    let to = format!("observer@{WEB}");
+    laptop.ssh(&[&to, "true"]).ok();
+    let include = laptop.home().join(".config/jit-ssh/ssh_config");
+    let named = format!("IdentityAgent \"{}\"", ours.socket().display());
+    assert!(fs::read_to_string(&include).unwrap().contains(&named));
+
+    // The agent ends, and the next one is elsewhere.
+    let old = ours.socket().to_owned();
+    ours.child().kill();
+    let _ = fs::remove_file(&old);
+    let others = agent_of_another_user(&old, &scene.lab.dir);
+    let second = Dir::new();
+    let next = Agent::start(&second);
+    let laptop = Laptop::again(&scene.world, "alice").with_agent(next.socket());
+    let printed = laptop.jit(&["ssh-config", "--print"]).go().ok().stdout;
+    assert!(!printed.contains("IdentityAgent"), "{printed}");
+
+    // This ssh read the old include: its person signs in, and it gets no further.
+    let own = laptop.home().join(".ssh/own");
+    keygen::generate(&own, &["-t", "ed25519"]);
+    let config = laptop.home().join(".ssh/config");
+    let text = fs::read_to_string(&config).unwrap();
+    let own = format!(
+        "{text}\nHost *\n    AddKeysToAgent yes\n    IdentityFile {}\n",
+        own.display()
+    );
+    fs::write(&config, own).unwrap();
+    let said = laptop.run("ssh").args([&to, "true"]).go().failed_with(255);
+    assert!(said.stderr.contains("not for this ssh"), "{said}");
+    assert_eq!(others.log().trim(), "listens");
+    // The next one is told of the new agent.
+    laptop.ssh(&[&to, "true"]).ok();
+    assert_eq!(others.log().trim(), "listens");
+    let include = fs::read_to_string(&include).unwrap();
+    assert!(include.contains(&next.socket().display().to_string()));
 }
 
 #[test]
