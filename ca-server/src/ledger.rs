@@ -16,12 +16,13 @@ use jit_ssh_api::admin::Name;
 use rand::rngs::StdRng;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 
 use crate::certificate::{CertificateToSign, Kind as CertificateKind, User};
 use crate::login::cache::LoginCache;
 use crate::login::{Change, EndedBy, LiveLogin, LoginId};
 use crate::store::ledger::{self as records, InForce};
-use crate::store::{DiskState, Store, StoreError, StoreOptions, guard};
+use crate::store::{BundleNumber, DiskState, Store, StoreError, StoreOptions, guard};
 use crate::time::Timestamp;
 
 pub mod list;
@@ -260,6 +261,11 @@ impl Ledger {
             Some(index) => Ok(Recorded { certificate, index }),
             None => Err(LedgerError::Stopped),
         }
+    }
+
+    /// The newest trust bundle, and whoever comes after it. What is seen here is durable.
+    pub fn bundles(&self) -> watch::Receiver<BundleNumber> {
+        self.writer.bundles()
     }
 
     /// Writes what is pending of a login, where no certificate does.

@@ -179,6 +179,26 @@ pub struct Head {
     pub epoch: u64,
     /// Since when it lasts; zero in the first.
     pub epoch_started: Timestamp,
+    /// The newest trust bundle.
+    pub bundle: BundleNumber,
+}
+
+/// Which trust bundle is the newest, and since when. It counts up with everything that hosts must
+/// hear of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BundleNumber {
+    /// Counts up within an epoch.
+    pub number: u64,
+    /// When what it says changed last.
+    pub changed: Timestamp,
+}
+
+impl BundleNumber {
+    /// Something changed that hosts must hear of.
+    pub(crate) fn next(&mut self, now: Timestamp) {
+        self.number = self.number.saturating_add(1);
+        self.changed = now;
+    }
 }
 
 /// An open store: the lock, readers, and until it is taken the one writing connection.
@@ -240,6 +260,11 @@ impl Store {
     /// The epoch before the last restore, if there was one.
     pub fn epoch_before(&self) -> Option<u64> {
         self.epoch_before
+    }
+
+    /// The newest trust bundle when the store was opened.
+    pub(crate) fn bundle_at_open(&self) -> BundleNumber {
+        self.head_at_open.bundle
     }
 
     /// Since when the epoch lasts; zero in the first.

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use jit_ssh_api::admin::Name;
 use rusqlite::{Connection, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::LedgerError;
 use super::record::Entry;
@@ -22,7 +22,7 @@ use crate::login::{KeyHash, LiveLogin, LoginId};
 use crate::store::checkpoint::Checkpoints;
 use crate::store::ledger::{self as records, InForce};
 use crate::store::logins::LoginRow;
-use crate::store::{Head, Store, StoreError};
+use crate::store::{BundleNumber, Head, Store, StoreError};
 use crate::time::Timestamp;
 
 mod login;
@@ -108,6 +108,7 @@ pub(crate) struct Outcome {
 pub(crate) struct Writer {
     sender: Option<mpsc::Sender<Job>>,
     writing: Arc<AtomicBool>,
+    bundles: watch::Receiver<BundleNumber>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -121,6 +122,7 @@ impl Writer {
     pub(crate) fn start(store: &Arc<Store>, cache: &Arc<LoginCache>) -> Result<Self, StoreError> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let writing = Arc::new(AtomicBool::new(true));
+        let (newer_bundle, bundles) = watch::channel(store.bundle_at_open());
         let mut connection = store.take_writer()?;
         let checkpoints = Checkpoints::start(&mut connection, store.path())?;
         let mut task = Task {
@@ -129,6 +131,7 @@ impl Writer {
             checkpoints,
             connection,
             store: Arc::clone(store),
+            newer_bundle,
             cache: Arc::clone(cache),
         };
         let thread = std::thread::Builder::new()
@@ -141,6 +144,7 @@ impl Writer {
         Ok(Writer {
             sender: Some(sender),
             writing,
+            bundles,
             thread: Some(thread),
         })
     }
@@ -148,6 +152,11 @@ impl Writer {
     /// Whether the last batch was written; after a final fault none ever is.
     pub(crate) fn is_writing(&self) -> bool {
         self.writing.load(Ordering::Relaxed)
+    }
+
+    /// The newest trust bundle, and whoever comes after it.
+    pub(crate) fn bundles(&self) -> watch::Receiver<BundleNumber> {
+        self.bundles.clone()
     }
 
     /// Durable on return. A caller that goes away meanwhile changes nothing.
@@ -179,6 +188,8 @@ struct Task {
     connection: Connection,
     store: Arc<Store>,
     cache: Arc<LoginCache>,
+    /// Who holds a request for a newer bundle hears of it here, once it is durable.
+    newer_bundle: watch::Sender<BundleNumber>,
     /// After a final fault: see [`StoreError::is_final`].
     stopped: bool,
     /// What [`Writer::is_writing`] says.
@@ -305,6 +316,9 @@ impl Task {
         }
         transaction.commit()?;
         // From here on all of the batch is there, also after a power cut.
+        if head.bundle != before.bundle {
+            self.newer_bundle.send_replace(head.bundle);
+        }
         Ok(())
     }
 }

@@ -2,30 +2,48 @@
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Head, StoreError, from_sql, to_sql};
+use super::{BundleNumber, Head, StoreError, from_sql, to_sql};
 use crate::ledger::record::{Entry, Hash, Kind, Part, PartName};
 use crate::time::Timestamp;
 
 /// The head row.
 pub(crate) fn head(connection: &Connection) -> Result<Head, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT size, epoch, epoch_started FROM head WHERE one = 1")?;
-    let (size, epoch, started) =
-        statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let mut statement = connection.prepare_cached(
+        "SELECT size, epoch, epoch_started, bundle, bundle_changed FROM head WHERE one = 1",
+    )?;
+    let (size, epoch, started, bundle, changed) = statement.query_row([], |row| {
+        Ok((
+            row.get(0)?,
+            row.get(1)?,
+            row.get(2)?,
+            row.get(3)?,
+            row.get(4)?,
+        ))
+    })?;
     Ok(Head {
         size: from_sql(size)?,
         epoch: from_sql(epoch)?,
         epoch_started: Timestamp::from_millis(from_sql(started)?),
+        bundle: BundleNumber {
+            number: from_sql(bundle)?,
+            changed: Timestamp::from_millis(from_sql(changed)?),
+        },
     })
 }
 
 /// Writes the head row.
 pub(crate) fn set_head(connection: &Connection, head: Head) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
-        "UPDATE head SET size = ?1, epoch = ?2, epoch_started = ?3 WHERE one = 1",
+        "UPDATE head SET size = ?1, epoch = ?2, epoch_started = ?3, bundle = ?4,
+         bundle_changed = ?5 WHERE one = 1",
     )?;
-    let started = to_sql(head.epoch_started.millis())?;
-    let changed = statement.execute(params![to_sql(head.size)?, to_sql(head.epoch)?, started])?;
+    let changed = statement.execute([
+        to_sql(head.size)?,
+        to_sql(head.epoch)?,
+        to_sql(head.epoch_started.millis())?,
+        to_sql(head.bundle.number)?,
+        to_sql(head.bundle.changed.millis())?,
+    ])?;
     if changed == 1 {
         Ok(())
     } else {

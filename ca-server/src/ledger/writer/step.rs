@@ -114,6 +114,7 @@ impl Step<'_> {
                 if let Some(text) = text {
                     records::keep_policy(self.connection, &says.1, &text)?;
                 }
+                self.head.bundle.next(now);
                 Some(self.append(&entry, found)?)
             }
             Work::FreeName { name, entry } => {
