@@ -12,7 +12,8 @@ use jit_ssh_terminal::{Failure, Terminal};
 
 use crate::cli::{Cli, Command, Where};
 use crate::files::FilesError;
-use crate::install::{InstallError, Place};
+use crate::host::Place;
+use crate::install::InstallError;
 use crate::sshd::{self, Sshd};
 use crate::trust::{Account, Admission, principals};
 

@@ -308,7 +308,7 @@ mod tests {
     use super::*;
 
     fn write(path: PathBuf, text: &str) {
-        let change = files::Change::plan(path, Some(text.to_owned())).unwrap();
+        let change = files::Change::plan(path, Some(files::File::for_all_to_read(text))).unwrap();
         files::apply(&[change]).unwrap();
     }
 

@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::{explain, place};
 use crate::cli::Doctor;
-use crate::install::{self, InstallError, Place};
+use crate::host::Place;
+use crate::install::{self, InstallError};
+use crate::manifest::{Installed, Manifest, digest};
 use crate::sshd::{Effective, OLDEST};
 use crate::trust::principals::AdmissionError;
 use crate::trust::{Account, Admission, CaKeys};
@@ -136,10 +138,10 @@ fn configuration(place: &Place) -> Finding {
     }
 }
 
-fn unchanged(file: &install::Installed, place: &Place) -> Finding {
+fn unchanged(file: &Installed, place: &Place) -> Finding {
     let check = format!("{} is as installed", file.path.display());
     match files::read(&file.path) {
-        Ok(Some(text)) if install::digest(&text) == file.sha256 => good(check),
+        Ok(Some(now)) if digest(&now.bytes) == file.sha256 => good(check),
         // Others may write to the main file; whether our block is in force is asked of sshd.
         Ok(Some(_)) if file.path == place.sshd.config() => good(check),
         Ok(Some(_)) => bad(check, "it was changed", "Run `jit-ssh-host install` again."),
@@ -214,7 +216,7 @@ pub(super) fn other_rules(account: &Account, effective: &Effective) -> Vec<Strin
     found
 }
 
-fn same_keys(place: &Place, manifest: &install::Manifest, options: &Doctor) -> Finding {
+fn same_keys(place: &Place, manifest: &Manifest, options: &Doctor) -> Finding {
     let known = &manifest.ca;
     let check = format!("the CA keys are those of {}", known.url);
     let trusted = match ca::fetch(&known.url, Pin::Known(known), options.ca_file.as_deref()) {
@@ -224,10 +226,10 @@ fn same_keys(place: &Place, manifest: &install::Manifest, options: &Doctor) -> F
             return bad(check, failure.what(), mend);
         }
     };
-    let here = files::read(&place.ca_keys())
-        .ok()
-        .flatten()
-        .unwrap_or_default();
+    let here = files::read(&place.ca_keys()).ok().flatten();
+    let here = here.map_or_else(String::new, |file| {
+        String::from_utf8_lossy(&file.bytes).into_owned()
+    });
     let all_here = CaKeys::from_key_set(&trusted.keys)
         .and_then(|keys| keys.render(&trusted.keys.name))
         .is_ok_and(|text| {
