@@ -10,7 +10,7 @@ use crate::manifest::Manifest;
 use crate::match_blocks::{self, Conditional};
 use crate::sshd::{self, Effective, Sshd};
 use crate::trust::sshd_lines;
-use crate::trust::{Account, Admission};
+use crate::trust::{AccountName, Admission};
 
 /// Where things go on this host.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub(crate) struct Host {
     /// What was installed before.
     pub(crate) earlier: Option<Manifest>,
     /// What holds for each account that is to be opened, and for everybody else.
-    pub(crate) effective: Vec<(Option<Account>, Effective)>,
+    pub(crate) effective: Vec<(Option<AccountName>, Effective)>,
     /// The `TrustedUserCAKeys` files that are in force and not ours; no text where one is missing.
     pub(crate) ca_files: BTreeMap<PathBuf, Option<String>>,
     /// What the files say about CAs and principals in `Match` blocks of others.

@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::files::{self, FilesError};
-use crate::trust::Account;
+use crate::trust::AccountName;
 
 /// The directives that decide which certificates open an account.
 const DIRECTIVES: [&str; 3] = [
@@ -70,7 +70,7 @@ pub(crate) fn read(
 
 impl Conditional {
     /// Whether some login to the account could meet every condition.
-    pub(crate) fn could_apply_to(&self, account: &Account) -> bool {
+    pub(crate) fn could_apply_to(&self, account: &AccountName) -> bool {
         let mut lists = self.conditions.iter().flat_map(|one| &one.users);
         lists.all(|list| could_match(list, account.as_str()))
     }
@@ -428,7 +428,7 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..200),
             words in "([mM]atch |[uU]ser |all|Include /none/|TrustedUserCAKeys |[*?!,\\[\\\\/ #='\n\t\"]|\\PC){0,30}",
         ) {
-            let observer: Account = "observer".parse().unwrap();
+            let observer: AccountName = "observer".parse().unwrap();
             for text in [String::from_utf8_lossy(&bytes).into_owned(), words] {
                 for line in text.split('\n') {
                     let _ = parse(line);

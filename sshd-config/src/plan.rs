@@ -16,7 +16,7 @@ use crate::host::{Host, Place};
 use crate::install::InstallError;
 use crate::manifest::{Installed, Manifest, digest};
 use crate::trust::sshd_lines;
-use crate::trust::{Account, Admission, CaKeys};
+use crate::trust::{AccountName, Admission, CaKeys};
 
 /// What the CA said, verified against the pinned identity key.
 #[derive(Clone, Debug)]
@@ -135,7 +135,9 @@ fn nobody_else_maps_principals(place: &Place, host: &Host) -> Result<(), Install
     for (account, effective) in &host.effective {
         for directive in ["authorizedprincipalsfile", "authorizedprincipalscommand"] {
             if let Some(by) = effective.file(directive).filter(|by| *by != ours) {
-                let account = account.as_ref().map_or("everybody else", Account::as_str);
+                let account = account
+                    .as_ref()
+                    .map_or("everybody else", AccountName::as_str);
                 let (account, by) = (account.to_owned(), by.to_owned());
                 return Err(InstallError::Principals { account, by });
             }

@@ -28,6 +28,7 @@ mod hex;
 pub mod issue;
 pub mod key_set;
 pub mod login;
+pub mod principal;
 pub mod problem;
 pub mod proof;
 pub mod role;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use super::principal::{AccountName, RoleName};
 use super::rule::source::Cidr;
+use super::{AccountName, RoleName};
 
 /// One role of the policy.
 #[derive(Clone, Debug)]

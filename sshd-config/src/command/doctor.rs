@@ -11,8 +11,7 @@ use crate::host::Place;
 use crate::install::{self, InstallError};
 use crate::manifest::{Installed, Manifest, digest};
 use crate::sshd::{Effective, OLDEST};
-use crate::trust::principals::AdmissionError;
-use crate::trust::{Account, Admission, CaKeys};
+use crate::trust::{AccountName, Admission, CaKeys};
 use crate::{accounts, ca, files};
 
 #[derive(Serialize)]
@@ -34,7 +33,7 @@ pub(super) fn run(options: &Doctor, terminal: &mut Terminal) -> Result<(), Failu
         findings.push(unchanged(file, &place));
     }
     for (account, principals) in &manifest.accounts {
-        match admission(account, principals) {
+        match Admission::of(account, principals) {
             Ok(admission) => findings.extend(open_account(&place, &admission)),
             Err(error) => findings.push(bad(
                 format!("what is installed for {account} is understood"),
@@ -63,19 +62,6 @@ pub(super) fn run(options: &Doctor, terminal: &mut Terminal) -> Result<(), Failu
     };
     Err(Failure::failed(format_args!("{bad} {plural} mending."))
         .next("Each line marked ✗ says how."))
-}
-
-/// An account of the manifest, as `--account` gave it.
-fn admission(account: &str, principals: &[String]) -> Result<Admission, AdmissionError> {
-    let roles: Vec<&str> = principals
-        .iter()
-        .map(|principal| principal.strip_prefix("role:").unwrap_or(principal))
-        .collect();
-    if roles.is_empty() {
-        account.parse()
-    } else {
-        format!("{account}={}", roles.join(",")).parse()
-    }
 }
 
 fn render(finding: &Finding) -> String {
@@ -183,7 +169,7 @@ fn open_account(place: &Place, admission: &Admission) -> Vec<Finding> {
 
 /// Directives that would refuse the account although its certificate is good. Group lists are not
 /// judged: membership is the host's to know.
-pub(super) fn other_rules(account: &Account, effective: &Effective) -> Vec<String> {
+pub(super) fn other_rules(account: &AccountName, effective: &Effective) -> Vec<String> {
     let name = account.as_str();
     let mut found = Vec::new();
     let named = |pattern: &&str| *pattern == name || *pattern == "*";

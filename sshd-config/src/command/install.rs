@@ -10,7 +10,7 @@ use crate::cli::Install;
 use crate::host::Place;
 use crate::plan::{OtherCas, Plan, Trust, plan};
 use crate::sshd::Reload;
-use crate::trust::{Account, Admission};
+use crate::trust::{AccountName, Admission};
 use crate::{accounts, ca, diff, files, install};
 
 #[derive(Serialize)]
@@ -42,7 +42,7 @@ struct Opened {
 pub(super) fn run(options: &Install, terminal: &mut Terminal) -> Result<(), Failure> {
     let admissions = admissions(&options.accounts)?;
     let place = place(&options.place);
-    let missing: Vec<Account> = admissions
+    let missing: Vec<AccountName> = admissions
         .iter()
         .map(|admission| admission.account.clone())
         .filter(|account| !accounts::exists(account))
@@ -135,7 +135,7 @@ fn warn_of_other_rules(place: &Place, admissions: &[Admission], notes: &mut Vec<
 fn report(
     trust: &Trust,
     plan: &Plan,
-    missing: &[Account],
+    missing: &[AccountName],
     options: &Install,
     reload: &'static str,
 ) -> Report {

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Parser;
+use crate::policy::RoleName;
 use crate::policy::error::Fault;
 use crate::policy::file::{File, RoleFile, Text, Texts};
-use crate::policy::principal::RoleName;
 use crate::policy::role::{Account, Extension, OWN, Role};
 use crate::policy::rule::source::{Cidr, CidrError};
 
