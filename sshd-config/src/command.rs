@@ -74,9 +74,21 @@ fn left_as(restored: bool, made: &[AccountName]) -> String {
     }
 }
 
-/// Only root may write where sshd reads, unless the files are somebody's own.
 fn explain_after_making(error: InstallError, made: &[AccountName]) -> Failure {
-    let next = match &error {
+    let next = next(&error);
+    Failure::failed(left_as(error.is_restored(), made))
+        .why(error)
+        .next(next)
+}
+
+/// The error and what to do, where nothing was to be changed.
+fn explain_why(error: &InstallError) -> Failure {
+    Failure::failed(error).next(next(error))
+}
+
+/// Only root may write where sshd reads, unless the files are somebody's own.
+fn next(error: &InstallError) -> &'static str {
+    match error {
         InstallError::Files(error) => files_next(error),
         InstallError::NotRestored { .. } => {
             "Put the files named above right by hand, then check `sshd -t` before sshd is restarted."
@@ -110,10 +122,7 @@ fn explain_after_making(error: InstallError, made: &[AccountName]) -> Failure {
         InstallError::Changed(_) => {
             "Look at it; `jit-ssh-host uninstall --force` removes it all the same."
         }
-    };
-    Failure::failed(left_as(error.is_restored(), made))
-        .why(error)
-        .next(next)
+    }
 }
 
 fn files_next(error: &FilesError) -> &'static str {

@@ -96,8 +96,7 @@ impl Place {
             let files = manifest.files.iter().map(|file| file.path.clone());
             files.filter(|path| path != config)
         }));
-        let main = sshd_lines::blank_block(main);
-        Ok(match_blocks::read(config, &main, &ours)?)
+        Ok(match_blocks::read(config, main, &ours)?)
     }
 
     /// Looks at all that counts for these accounts.

@@ -24,6 +24,7 @@
 mod escape;
 mod exit;
 mod failure;
+mod report;
 mod spinner;
 mod table;
 mod terminal;
@@ -32,6 +33,7 @@ mod when;
 pub use escape::{escape, escape_lines, json_line};
 pub use exit::Exit;
 pub use failure::Failure;
+pub use report::{Check, Report, State};
 pub use spinner::Spinner;
 pub use table::Table;
 pub use terminal::{Captured, Terminal};
