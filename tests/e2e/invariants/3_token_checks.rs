@@ -76,13 +76,7 @@ fn clocks_a_minute_apart_are_no_reason_to_refuse() {
             .idp
             .token("alice", &salt.nonce(&key))
             .claim(claim, value);
-        let answer = wire.open_with(&key, &salt, &token.sign());
-        if claim == "exp" {
-            // Leeway or not: never a panic, never half a login.
-            assert!([200, 401].contains(&answer.status), "{answer:?}");
-        } else {
-            answer.certificate();
-        }
+        wire.open_with(&key, &salt, &token.sign()).certificate();
     }
 }
 
