@@ -1,4 +1,4 @@
-//! The lines of sshd's configuration, and where they stand: in a drop-in that sorts first, or,
+//! The lines of sshd's configuration, and where they stand: in a drop-in that stands first, or,
 //! where sshd reads no drop-ins (OpenSSH 8.0–8.1, or a main file without `Include`), in a marked
 //! block at the top of the main file. The first value that sshd reads wins (sshd_config(5)).
 
