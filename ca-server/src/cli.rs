@@ -1,6 +1,7 @@
 //! The commands of `jit-ssh-ca`: one clap tree, from which `--help`, completions and man pages come.
 //!
-//! `setup`, `init`, `serve`, `restore` and `doctor` work on the data folder. All other commands ask
+//! `setup`, `init`, `serve`, `restore` and `doctor` work on the data folder; `policy check` and `policy
+//! test` read a file, `key list` what is public in the folder. All other commands ask
 //! the serving process, over its Unix socket as the owner of the data, or with `--ca` as a person
 //! whom the policy gives the right: only the serving process writes.
 

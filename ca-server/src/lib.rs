@@ -4,6 +4,7 @@
 //! ```text
 //! http          parses, limits, maps errors to problem+json (RFC 9457)
 //!  └► identity     raw token ──► VerifiedIdentity
+//!      │                (login: an identity or a proven key ──► a live login)
 //!      └► policy      VerifiedIdentity + Ask + now ──► Grant | Refusal        pure
 //!          └► certificate   Grant + key ──► CertificateToSign                 pure
 //!              └► ledger       record(CertificateToSign) ──► Recorded         durable
@@ -11,7 +12,7 @@
 //!                      └► http response
 //! ```
 
-// In the order of the flow; the blank lines keep rustfmt from sorting.
+// About in the order of the flow; the blank lines keep rustfmt from sorting.
 
 pub mod time;
 

@@ -22,7 +22,7 @@ pub mod explain;
 mod file;
 mod grant;
 mod parse;
-pub mod principal;
+mod reserved;
 pub mod right;
 pub mod role;
 pub mod rule;
@@ -33,11 +33,12 @@ mod username;
 mod attempts;
 
 pub use admission::Admission;
+pub use jit_ssh_api::principal::{AccountName, NameError, Principal, RoleName};
+
 pub use decision::{Ask, Grant, Refusal};
 pub use error::{Fault, PolicyError, PolicyErrors};
 pub use example::{ExampleGrant, example, example_for_people};
 pub use explain::ExplainError;
-pub use principal::{AccountName, NameError, Principal, RoleName};
 pub use right::{Right, Rights};
 pub use role::{Account, Extension, Role};
 pub use rule::source::{Cidr, CidrError};

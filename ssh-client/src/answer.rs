@@ -3,6 +3,7 @@
 //! those that a CA of ours issues, and signed by a key that the pinned identity key vouches for.
 
 use jit_ssh_api::issue::CertificateAnswer;
+use jit_ssh_api::principal::Principal;
 use jit_ssh_api::role::RolesAnswer;
 use jit_ssh_terminal::Failure;
 
@@ -143,11 +144,8 @@ fn check_principals(
     role: &str,
     accounts: &[String],
 ) -> Result<(), AnswerError> {
-    let of_role = |principal: &String| {
-        principal
-            .strip_prefix("role:")
-            .and_then(|rest| rest.strip_prefix(role))
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', '@']))
+    let of_role = |text: &String| {
+        Principal::parse(text).is_ok_and(|principal| principal.of_role() == Some(role))
     };
     let fits = !principals.is_empty()
         && (principals.iter().all(of_role) || principals.iter().all(|p| accounts.contains(p)));
@@ -264,6 +262,9 @@ mod tests {
             "role:ops,root",
             "role:admin",
             "role:ops,observer",
+            "role:ops+",
+            "role:ops+root*",
+            "role:ops@host",
         ] {
             let refusal = refused(&[&id, &["-n", names], &time, &plain]);
             assert_eq!(refusal, Some(AnswerError::Principals), "{names}");

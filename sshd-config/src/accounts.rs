@@ -3,18 +3,18 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::trust::Account;
+use crate::trust::AccountName;
 
 /// Why an account could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("the account {account} could not be made: {cause}")]
 pub(crate) struct AccountError {
-    account: Account,
+    account: AccountName,
     cause: String,
 }
 
 /// Whether the host knows the account, from whatever source (files, SSSD, LDAP).
-pub(crate) fn exists(account: &Account) -> bool {
+pub(crate) fn exists(account: &AccountName) -> bool {
     Command::new("getent")
         .args(["passwd", account.as_str()])
         .stdin(Stdio::null())
@@ -26,7 +26,7 @@ pub(crate) fn exists(account: &Account) -> bool {
 
 /// Makes an account with a home folder, a shell, and no password that could ever match. `*` and
 /// not `!`: sshd takes the latter for a locked account where it runs without PAM.
-pub(crate) fn make(account: &Account) -> Result<(), AccountError> {
+pub(crate) fn make(account: &AccountName) -> Result<(), AccountError> {
     let name = account.as_str();
     let bash = Path::new("/bin/bash").exists();
     let shell = if bash { "/bin/bash" } else { "/bin/sh" };
@@ -49,7 +49,7 @@ pub(crate) fn make(account: &Account) -> Result<(), AccountError> {
     Ok(())
 }
 
-fn run(account: &Account, command: &mut Command) -> Result<(), AccountError> {
+fn run(account: &AccountName, command: &mut Command) -> Result<(), AccountError> {
     let failed = |cause: String| AccountError {
         account: account.clone(),
         cause,

@@ -5,7 +5,7 @@ use std::path::Path;
 use jit_ssh_connect::{Options, Pin};
 use jit_ssh_terminal::Failure;
 
-use crate::install::Trusted;
+use crate::plan::Trusted;
 
 /// Asks the CA for its key set and checks it against the pin. Whoever else answers, with whatever TLS
 /// certificate, is refused, and so is a key set that is older than one that this host has seen.

@@ -12,9 +12,10 @@ use jit_ssh_terminal::{Failure, Terminal};
 
 use crate::cli::{Cli, Command, Where};
 use crate::files::FilesError;
-use crate::install::{InstallError, Place};
+use crate::host::Place;
+use crate::install::InstallError;
 use crate::sshd::{self, Sshd};
-use crate::trust::{Account, Admission, principals};
+use crate::trust::{AccountName, Admission, principals};
 
 /// Runs one command.
 pub(crate) fn run(command: Command, terminal: &mut Terminal) -> Result<(), Failure> {
@@ -58,8 +59,8 @@ fn explain(error: InstallError) -> Failure {
 
 /// What the host is like after a failure. Accounts that were made are not taken back, since somebody
 /// may be at work in one already: so they are named.
-fn left_as(restored: bool, made: &[Account]) -> String {
-    let names: Vec<&str> = made.iter().map(Account::as_str).collect();
+fn left_as(restored: bool, made: &[AccountName]) -> String {
+    let names: Vec<&str> = made.iter().map(AccountName::as_str).collect();
     let names = names.join(", ");
     match (restored, made.is_empty()) {
         (true, true) => "This host was not changed.".to_owned(),
@@ -73,9 +74,21 @@ fn left_as(restored: bool, made: &[Account]) -> String {
     }
 }
 
+fn explain_after_making(error: InstallError, made: &[AccountName]) -> Failure {
+    let next = next(&error);
+    Failure::failed(left_as(error.is_restored(), made))
+        .why(error)
+        .next(next)
+}
+
+/// The error and what to do, where nothing was to be changed.
+fn explain_why(error: &InstallError) -> Failure {
+    Failure::failed(error).next(next(error))
+}
+
 /// Only root may write where sshd reads, unless the files are somebody's own.
-fn explain_after_making(error: InstallError, made: &[Account]) -> Failure {
-    let next = match &error {
+fn next(error: &InstallError) -> &'static str {
+    match error {
         InstallError::Files(error) => files_next(error),
         InstallError::NotRestored { .. } => {
             "Put the files named above right by hand, then check `sshd -t` before sshd is restarted."
@@ -109,10 +122,7 @@ fn explain_after_making(error: InstallError, made: &[Account]) -> Failure {
         InstallError::Changed(_) => {
             "Look at it; `jit-ssh-host uninstall --force` removes it all the same."
         }
-    };
-    Failure::failed(left_as(error.is_restored(), made))
-        .why(error)
-        .next(next)
+    }
 }
 
 fn files_next(error: &FilesError) -> &'static str {
@@ -141,9 +151,10 @@ mod tests {
 
     #[test]
     fn a_host_that_was_changed_is_not_said_to_be_unchanged() {
-        let made: Vec<Account> = vec!["observer".parse().unwrap()];
+        let made: Vec<AccountName> = vec!["observer".parse().unwrap()];
         let refused = || InstallError::Changed("/etc/ssh/jit-ssh/user_ca.pub".into());
-        let what = |error, made: &[Account]| explain_after_making(error, made).what().to_owned();
+        let what =
+            |error, made: &[AccountName]| explain_after_making(error, made).what().to_owned();
         assert_eq!(what(refused(), &[]), "This host was not changed.");
         assert!(what(refused(), &made).contains("but for the accounts that were made: observer"));
         let restore = || FilesError::NotAFile("/etc/ssh/sshd_config".into());

@@ -1,27 +1,50 @@
 //! A set of files that is put down whole, or taken back.
 //!
-//! Each file is written beside its place, synced, given its mode, and renamed; the old content is
-//! kept first. sshd reads its configuration when it starts or is told to, and the others at each
-//! connection, so the order matters: what others refer to comes first, the line that refers to
-//! them last. Privileged writes never follow a link out of their folder (A61): the folders are
-//! root's own, and a target that is a symbolic link is refused.
+//! Each file is written beside its place, given its owner and mode, synced, and renamed, so that
+//! nobody ever sees one that is half written or that others may write; the old file is kept first.
+//! sshd reads its configuration when it starts or is told to, and the others at each connection, so
+//! the order matters: what others refer to comes first, the line that refers to them last.
+//! Privileged writes never follow a link out of their folder (A61): the folders are root's own, and a
+//! target that is a symbolic link is refused.
 
+use std::fmt;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
 };
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A file: what is in it, whose it is, and who may do what with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct File {
+    /// Any bytes: a revocation list is no text.
+    #[serde(with = "base64_bytes")]
+    pub(crate) bytes: Vec<u8>,
+    /// The permissions, `0o644`.
+    pub(crate) mode: u32,
+    /// Whose it is.
+    pub(crate) owner: Owner,
+}
+
+/// User and group of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Owner {
+    uid: u32,
+    gid: u32,
+}
 
 /// One file as it shall be; `None` removes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     /// Absolute path.
     pub(crate) path: PathBuf,
-    /// Content as it is now.
-    pub(crate) before: Option<String>,
-    /// Content as it shall be.
-    pub(crate) after: Option<String>,
+    /// The file as it is now.
+    pub(crate) before: Option<File>,
+    /// The file as it shall be.
+    pub(crate) after: Option<File>,
 }
 
 /// Why a set of files could not be put down. The old state stands again, but for `NotRestored`.
@@ -56,9 +79,58 @@ pub(crate) enum FilesError {
     },
 }
 
+impl File {
+    /// A file of ours: sshd reads them as root or as the person, and none holds a secret.
+    pub(crate) fn for_all_to_read(bytes: impl Into<Vec<u8>>) -> Self {
+        File {
+            bytes: bytes.into(),
+            mode: 0o644,
+            owner: Owner::ours(),
+        }
+    }
+
+    /// The same file with other content: one that is somebody else's keeps its owner and mode (the
+    /// RHEL family's `sshd_config` is 0600).
+    pub(crate) fn with(&self, bytes: impl Into<Vec<u8>>) -> Self {
+        File {
+            bytes: bytes.into(),
+            ..*self
+        }
+    }
+
+    /// Its text: only of a file that is edited, and would not survive being written again otherwise.
+    pub(crate) fn text(&self, path: &Path) -> Result<&str, FilesError> {
+        std::str::from_utf8(&self.bytes).map_err(|_| FilesError::NotText(path.to_owned()))
+    }
+}
+
+impl Owner {
+    /// Whoever runs this program: root, but for tests.
+    fn ours() -> Self {
+        Owner {
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+        }
+    }
+
+    fn of(facts: &fs::Metadata) -> Self {
+        Owner {
+            uid: facts.uid(),
+            gid: facts.gid(),
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.uid, self.gid)
+    }
+}
+
 impl Change {
-    /// What has to happen for `path` to hold `after`, given what it holds now.
-    pub(crate) fn plan(path: PathBuf, after: Option<String>) -> Result<Self, FilesError> {
+    /// What has to happen for `path` to be `after`, given what is there now.
+    #[cfg(test)]
+    pub(crate) fn plan(path: PathBuf, after: Option<File>) -> Result<Self, FilesError> {
         let before = read(&path)?;
         Ok(Change {
             path,
@@ -74,16 +146,26 @@ impl Change {
 }
 
 /// Reads a regular file; `None` where there is none.
-pub(crate) fn read(path: &Path) -> Result<Option<String>, FilesError> {
+pub(crate) fn read(path: &Path) -> Result<Option<File>, FilesError> {
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_file() => {}
         Ok(_) => return Err(FilesError::NotAFile(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(io_error("read", path, source)),
     }
-    let bytes = fs::read(path).map_err(|source| io_error("read", path, source))?;
-    let text = String::from_utf8(bytes).map_err(|_| FilesError::NotText(path.to_owned()))?;
-    Ok(Some(text))
+    let read = (|| {
+        let mut file = fs::File::open(path)?;
+        let facts = file.metadata()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(File {
+            bytes,
+            mode: facts.mode() & 0o7777,
+            owner: Owner::of(&facts),
+        })
+    })();
+    read.map(Some)
+        .map_err(|source| io_error("read", path, source))
 }
 
 /// Reads a file of somebody else as sshd does, through a link too: only for reading, and only where
@@ -148,9 +230,9 @@ fn put(change: &Change) -> Result<(), FilesError> {
     let path = &change.path;
     let folder = path.parent().unwrap_or(Path::new("/"));
     match &change.after {
-        Some(text) => {
+        Some(file) => {
             make_folder(folder)?;
-            write_whole(path, text.as_bytes())
+            write_whole(path, file)
         }
         None => match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -176,24 +258,25 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), FilesError> {
         .map_err(|source| io_error("make", folder, source))
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FilesError> {
+fn write_whole(path: &Path, wanted: &File) -> Result<(), FilesError> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(".jit-ssh-new");
     let new = path.with_file_name(name);
     // What an interrupted write left behind is nobody's any more.
     let _ = fs::remove_file(&new);
-    // sshd reads these files as root or as the person, and none holds a secret; a file that was
-    // there before (the RHEL family's 0600 `sshd_config`) keeps its mode.
-    let mode = fs::metadata(path).map_or(0o644, |meta| meta.permissions().mode() & 0o777);
     let written = (|| {
         let mut file = fs::OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&new)?;
-        file.write_all(bytes)?;
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
+        file.write_all(&wanted.bytes)?;
+        if Owner::of(&file.metadata()?) != wanted.owner {
+            fchown(&file, Some(wanted.owner.uid), Some(wanted.owner.gid))?;
+        }
+        // After the owner, since a change of that takes bits away.
+        file.set_permissions(fs::Permissions::from_mode(wanted.mode))?;
         file.sync_all()?;
         // Dying before the rename leaves the old file; after it, the new one.
         fs::rename(&new, path)
@@ -219,12 +302,38 @@ fn io_error(action: &'static str, path: &Path, source: io::Error) -> FilesError 
     }
 }
 
+/// Bytes as base64 in JSON.
+mod base64_bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(from)?;
+        STANDARD.decode(text).map_err(D::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn change(path: PathBuf, after: Option<&str>) -> Change {
-        Change::plan(path, after.map(str::to_owned)).unwrap()
+        Change::plan(path, after.map(File::for_all_to_read)).unwrap()
+    }
+
+    fn text(path: &Path) -> Option<String> {
+        let file = read(path).unwrap()?;
+        Some(file.text(path).unwrap().to_owned())
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
     }
 
     #[test]
@@ -238,11 +347,11 @@ mod tests {
             Change {
                 path: folder.path().join("old/below-a-file"),
                 before: None,
-                after: Some("x\n".into()),
+                after: Some(File::for_all_to_read("x\n")),
             },
         ];
         apply(&changes).unwrap_err();
-        assert_eq!(read(&old).unwrap().as_deref(), Some("one\n"));
+        assert_eq!(text(&old).as_deref(), Some("one\n"));
         assert_eq!(read(&new).unwrap(), None);
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "no temporary file stays: {left:?}");
@@ -254,9 +363,9 @@ mod tests {
         let (link, target) = (folder.path().join("link"), folder.path().join("shadow"));
         apply(&[change(target.clone(), Some("secret\n"))]).unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        let error = Change::plan(link, Some("evil\n".into())).unwrap_err();
+        let error = Change::plan(link, Some(File::for_all_to_read("evil\n"))).unwrap_err();
         assert!(matches!(error, FilesError::NotAFile(_)));
-        assert_eq!(read(&target).unwrap().as_deref(), Some("secret\n"));
+        assert_eq!(text(&target).as_deref(), Some("secret\n"));
     }
 
     #[test]
@@ -276,23 +385,61 @@ mod tests {
             Change {
                 path: one.join("below-a-file"),
                 before: None,
-                after: Some("x".into()),
+                after: Some(File::for_all_to_read("x")),
             },
         ];
         let error = apply(&changes).unwrap_err();
         assert!(matches!(error, FilesError::NotRestored { .. }), "{error}");
         let said = error.to_string();
         assert!(said.find("below-a-file") < said.find("write "), "{said}");
-        assert_eq!(read(&one).unwrap().as_deref(), Some("1"));
+        assert_eq!(text(&one).as_deref(), Some("1"));
     }
 
     #[test]
-    fn a_file_that_would_not_survive_being_written_again_is_refused() {
+    fn a_file_that_would_not_survive_being_edited_is_refused_and_any_bytes_are_put_down() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sshd_config");
-        write_whole(&path, b"# caf\xe9\nPort 22\n").unwrap();
-        let error = Change::plan(path, None).unwrap_err();
+        let bytes = b"# caf\xe9\nPort 22\n\0";
+        let wanted = File::for_all_to_read(&bytes[..]);
+        apply(&[Change::plan(path.clone(), Some(wanted)).unwrap()]).unwrap();
+        let file = read(&path).unwrap().unwrap();
+        assert_eq!(file.bytes, bytes);
+        let error = file.text(&path).unwrap_err();
         assert!(matches!(error, FilesError::NotText(_)), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_others_may_write_is_put_right_and_taken_back_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("user_ca.pub");
+        apply(&[change(path.clone(), Some("key\n"))]).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        let own = Owner::ours();
+        // Only root can give a file away.
+        let stranger = rustix::process::geteuid().is_root();
+        if stranger {
+            std::os::unix::fs::chown(&path, Some(12345), Some(12345)).unwrap();
+        }
+        let changes = [change(path.clone(), Some("key\n"))];
+        assert!(!changes[0].is_noop());
+        apply(&changes).unwrap();
+        assert_eq!(mode(&path), 0o644);
+        assert_eq!(read(&path).unwrap().unwrap().owner, own);
+        take_back(&changes).unwrap();
+        assert_eq!(mode(&path), 0o666);
+        assert_eq!(read(&path).unwrap(), changes[0].before);
+        assert_eq!(stranger, read(&path).unwrap().unwrap().owner != own);
+    }
+
+    #[test]
+    fn a_file_that_is_kept_in_the_manifest_comes_back_byte_for_byte() {
+        let file = File {
+            bytes: b"SSHKRL\n\0\xff".to_vec(),
+            mode: 0o600,
+            owner: Owner { uid: 7, gid: 8 },
+        };
+        let json = serde_json::to_string(&file).unwrap();
+        assert_eq!(serde_json::from_str::<File>(&json).unwrap(), file);
     }
 
     #[test]
@@ -301,7 +448,7 @@ mod tests {
         let (link, target) = (folder.path().join("link"), folder.path().join("keys"));
         std::os::unix::fs::symlink(&target, &link).unwrap();
         assert_eq!(read_through_link(&link).unwrap(), None);
-        write_whole(&target, b"keys\n").unwrap();
+        write_whole(&target, &File::for_all_to_read("keys\n")).unwrap();
         assert_eq!(read_through_link(&link).unwrap().as_deref(), Some("keys\n"));
         assert!(matches!(read(&link), Err(FilesError::NotAFile(_))));
         // Only root can give a link away.
@@ -317,7 +464,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/file");
         apply(&[change(path.clone(), Some("x\n"))]).unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o644);
         assert_eq!(mode(path.parent().unwrap()), 0o755);
     }
@@ -330,7 +476,7 @@ mod tests {
         let changes = [change(a.clone(), Some("2")), change(b.clone(), Some("3"))];
         apply(&changes).unwrap();
         take_back(&changes).unwrap();
-        assert_eq!(read(&a).unwrap().as_deref(), Some("1"));
+        assert_eq!(text(&a).as_deref(), Some("1"));
         assert_eq!(read(&b).unwrap(), None);
     }
 }

@@ -1,7 +1,8 @@
 //! `jit-ssh-host`: makes a stock sshd trust a jit-ssh CA.
 //!
-//! `command` talks, `install` plans and puts down, `trust` knows what the files say, `sshd` asks
-//! the host's own sshd what it makes of them, `match_blocks` reads what it cannot be asked.
+//! `command` talks, `ca` asks the CA, `host` reads what is there, `plan` works out the files, `install`
+//! puts them down. Below them `trust` knows what the files say, `sshd` asks the host's own sshd what it
+//! makes of them, `match_blocks` reads what it cannot be asked, and `files` writes.
 
 mod accounts;
 mod ca;
@@ -9,8 +10,11 @@ mod cli;
 mod command;
 mod diff;
 mod files;
+mod host;
 mod install;
+mod manifest;
 mod match_blocks;
+mod plan;
 mod sshd;
 mod trust;
 

@@ -10,13 +10,22 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::files::{self, FilesError};
-use crate::trust::Account;
+use crate::trust::{AccountName, sshd_lines};
 
 /// The directives that decide which certificates open an account.
-const DIRECTIVES: [&str; 3] = [
+const TRUST: [&str; 3] = [
     "TrustedUserCAKeys",
     "AuthorizedPrincipalsFile",
     "AuthorizedPrincipalsCommand",
+];
+
+/// Directives that can refuse an account whose certificate is good.
+const REFUSING: [&str; 5] = [
+    "PubkeyAuthentication",
+    "AuthenticationMethods",
+    "AllowUsers",
+    "DenyUsers",
+    "PermitRootLogin",
 ];
 
 /// How deep sshd follows `Include` (SERVCONF_MAX_DEPTH); it refuses what goes deeper.
@@ -34,6 +43,10 @@ pub(crate) struct Conditional {
     pub(crate) line: usize,
     /// Which directive.
     pub(crate) directive: &'static str,
+    /// What it says.
+    pub(crate) words: Vec<String>,
+    /// It is read before our own lines, and wins against them.
+    pub(crate) before_ours: bool,
     conditions: Vec<Condition>,
 }
 
@@ -50,11 +63,12 @@ enum Line {
     /// `Match`; none for `Match all`, which asks for nothing.
     Match(Option<Condition>),
     Include(Vec<String>),
-    Directive(&'static str),
+    Directive(&'static str, Vec<String>),
     Other,
 }
 
-/// Reads the main file, whose text is given, and all that it includes but for `ours`.
+/// Reads the main file, whose text is given, and all that it includes but for what is ours: `ours`,
+/// and the block in the main file.
 pub(crate) fn read(
     path: &Path,
     main: &str,
@@ -63,22 +77,32 @@ pub(crate) fn read(
     let mut reader = Reader {
         ours: ours.iter().map(|path| real(path)).collect(),
         found: Vec::new(),
+        block: sshd_lines::block_at(main),
+        passed_ours: false,
     };
-    reader.file(path, main, &[], 0)?;
+    reader.file(path, &sshd_lines::blank_block(main), &[], 0)?;
     Ok(reader.found)
 }
 
 impl Conditional {
     /// Whether some login to the account could meet every condition.
-    pub(crate) fn could_apply_to(&self, account: &Account) -> bool {
+    pub(crate) fn could_apply_to(&self, account: &AccountName) -> bool {
         let mut lists = self.conditions.iter().flat_map(|one| &one.users);
         lists.all(|list| could_match(list, account.as_str()))
+    }
+
+    /// Whether it decides which certificates open an account.
+    pub(crate) fn decides_trust(&self) -> bool {
+        TRUST.contains(&self.directive)
     }
 }
 
 struct Reader {
     ours: Vec<PathBuf>,
     found: Vec<Conditional>,
+    /// Where our block begins in the main file.
+    block: Option<usize>,
+    passed_ours: bool,
 }
 
 impl Reader {
@@ -92,6 +116,11 @@ impl Reader {
     ) -> Result<(), FilesError> {
         let mut conditions = outer.to_vec();
         for (index, line) in text.split('\n').enumerate() {
+            if depth == 0 && self.block == Some(index) {
+                // Its last line is `Match all`.
+                self.passed_ours = true;
+                conditions.clear();
+            }
             match parse(line) {
                 Line::Match(condition) => {
                     conditions.truncate(outer.len());
@@ -102,15 +131,17 @@ impl Reader {
                         self.files(included?, &conditions, depth + 1)?;
                     }
                 }
-                Line::Directive(directive) if !conditions.is_empty() => {
+                Line::Directive(directive, words) if !conditions.is_empty() => {
                     self.found.push(Conditional {
                         path: path.to_owned(),
                         line: index + 1,
                         directive,
+                        words,
+                        before_ours: !self.passed_ours,
                         conditions: conditions.clone(),
                     });
                 }
-                Line::Include(_) | Line::Directive(_) | Line::Other => {}
+                Line::Include(_) | Line::Directive(..) | Line::Other => {}
             }
         }
         Ok(())
@@ -124,6 +155,7 @@ impl Reader {
     ) -> Result<(), FilesError> {
         for path in paths {
             if self.ours.contains(&real(&path)) {
+                self.passed_ours = true;
                 continue;
             }
             if let Some(text) = files::read_through_link(&path)? {
@@ -150,10 +182,12 @@ fn parse(line: &str) -> Line {
         let rest = rest.trim_start();
         return Line::Include(words(rest.strip_prefix('=').unwrap_or(rest), false));
     }
-    DIRECTIVES
-        .into_iter()
+    let mut known = TRUST.into_iter().chain(REFUSING);
+    known
         .find(|name| is(name))
-        .map_or(Line::Other, Line::Directive)
+        .map_or(Line::Other, |directive| {
+            Line::Directive(directive, words(rest, true))
+        })
 }
 
 fn condition(words: &[String]) -> Option<Condition> {
@@ -308,7 +342,7 @@ mod tests {
     use super::*;
 
     fn write(path: PathBuf, text: &str) {
-        let change = files::Change::plan(path, Some(text.to_owned())).unwrap();
+        let change = files::Change::plan(path, Some(files::File::for_all_to_read(text))).unwrap();
         files::apply(&[change]).unwrap();
     }
 
@@ -318,7 +352,7 @@ mod tests {
         read(Path::new("/main"), text, &[])
             .unwrap()
             .into_iter()
-            .filter(|one| one.could_apply_to(&observer))
+            .filter(|one| one.decides_trust() && one.could_apply_to(&observer))
             .map(|one| one.line)
             .collect()
     }
@@ -414,6 +448,23 @@ mod tests {
     }
 
     #[test]
+    fn a_block_is_told_from_one_that_our_lines_win_against() {
+        let block = "# BEGIN jit-ssh-host\nMatch User observer\nMatch all\n# END jit-ssh-host\n";
+        let one = "Match Group ops\nTrustedUserCAKeys /old.pub\n";
+        let text = format!("{one}{block}PubkeyAuthentication no\n{one}PubkeyAuthentication = no\n");
+        let found = read(Path::new("/main"), &text, &[]).unwrap();
+        let facts: Vec<_> = found
+            .iter()
+            .map(|one| (one.line, one.decides_trust(), one.before_ours))
+            .collect();
+        assert_eq!(
+            facts,
+            [(2, true, true), (9, true, false), (10, false, false)]
+        );
+        assert_eq!(found[2].words, ["no"]);
+    }
+
+    #[test]
     fn a_file_that_includes_itself_is_not_read_for_ever() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("loop");
@@ -428,7 +479,7 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..200),
             words in "([mM]atch |[uU]ser |all|Include /none/|TrustedUserCAKeys |[*?!,\\[\\\\/ #='\n\t\"]|\\PC){0,30}",
         ) {
-            let observer: Account = "observer".parse().unwrap();
+            let observer: AccountName = "observer".parse().unwrap();
             for text in [String::from_utf8_lossy(&bytes).into_owned(), words] {
                 for line in text.split('\n') {
                     let _ = parse(line);

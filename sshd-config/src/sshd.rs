@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::trust::Account;
+use crate::trust::AccountName;
 
 /// An sshd and the configuration that it is run with.
 #[derive(Clone, Debug)]
@@ -92,9 +92,9 @@ impl Sshd {
     }
 
     /// `sshd -T -C user=…`: what holds for this account.
-    pub(crate) fn effective(&self, account: Option<&Account>) -> Result<Effective, SshdError> {
+    pub(crate) fn effective(&self, account: Option<&AccountName>) -> Result<Effective, SshdError> {
         let config = self.config.to_string_lossy();
-        let user = account.map_or("jit-ssh-nobody", Account::as_str);
+        let user = account.map_or("jit-ssh-nobody", AccountName::as_str);
         // All that a `Match` line can ask of a connection: sshd refuses to answer where one asks for
         // what is not given here, and every version that we take knows these.
         let connection =

@@ -10,4 +10,5 @@ pub(crate) mod principals;
 pub(crate) mod sshd_lines;
 
 pub(crate) use ca_keys::CaKeys;
-pub(crate) use principals::{Account, Admission};
+pub(crate) use jit_ssh_api::principal::AccountName;
+pub(crate) use principals::Admission;

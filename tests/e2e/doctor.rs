@@ -13,26 +13,27 @@ use serde_json::Value;
 use crate::scene;
 use crate::scene::{Scene, WEB};
 
-/// What `doctor` says of one thing: health, and all the words.
+/// What `doctor` says of one thing: how it is, and all the words.
 #[track_caller]
-fn finding(run: Run, what: &str) -> (String, String) {
+fn finding(run: Run, name: &str) -> (String, String) {
     let said = run.go();
     let report = said.json();
     let checks = report["checks"].as_array().unwrap();
     let found: Vec<&Value> = checks
         .iter()
-        .filter(|check| check["what"] == what)
+        .filter(|check| check["name"] == name)
         .collect();
     let worst = ["bad", "note", "good"]
         .into_iter()
-        .find(|health| found.iter().any(|check| check["health"] == *health))
-        .unwrap_or_else(|| panic!("nothing about {what}: {report:#}"));
+        .find(|state| found.iter().any(|check| check["state"] == *state))
+        .unwrap_or_else(|| panic!("nothing about {name}: {report:#}"));
     // Whatever is wrong has a mend, and only what is bad ends with an error.
     for check in checks {
-        let mend = check["mend"].as_str().unwrap_or_default();
-        assert_eq!(check["health"] == "good", mend.is_empty(), "{check:#}");
+        let mend = check["mend"].as_array().unwrap();
+        assert_eq!(check["state"] == "good", mend.is_empty(), "{check:#}");
     }
-    let bad = checks.iter().any(|check| check["health"] == "bad");
+    let bad = checks.iter().any(|check| check["state"] == "bad");
+    assert_eq!(report["state"] == "bad", bad, "{report:#}");
     assert_eq!(said.code, Some(i32::from(bad)), "{said}");
     (worst.to_owned(), format!("{found:?}"))
 }

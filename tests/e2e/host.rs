@@ -752,6 +752,60 @@ fn doctor_sees_a_line_that_undoes_the_install() {
 }
 
 #[test]
+fn doctor_tells_of_a_match_block_that_was_added_after_the_install() {
+    let machine = machine!(Machine::new());
+    machine.install(&[]).ok();
+    let drop_in = |name: &str, text: &str| {
+        let text = format!("Match Group nobody-is-in-it\n    {text}\nMatch all\n");
+        machine.drop_in(name, &text);
+    };
+    // None holds for a login from here: `sshd -T` says nothing of any of them.
+    for (name, text, expected) in [
+        (
+            "00-a-guide.conf",
+            "TrustedUserCAKeys none",
+            "TrustedUserCAKeys in a Match block that could apply to observer, and comes before",
+        ),
+        (
+            "00-a-guide.conf",
+            "PubkeyAuthentication no",
+            "PubkeyAuthentication is `no`",
+        ),
+        (
+            "90-late.conf",
+            "DenyUsers observer",
+            "DenyUsers names observer",
+        ),
+        (
+            "90-late.conf",
+            "AuthenticationMethods publickey,password",
+            "asks for more than a key",
+        ),
+    ] {
+        drop_in(name, text);
+        let said = machine.host(&["doctor"]).failed();
+        assert!(said.stdout.contains(expected), "{text}: {said}");
+        assert!(said.stdout.contains(&format!("{name}:2")), "{said}");
+        drop_in(name, "X11Forwarding no");
+        machine.host(&["doctor"]).ok();
+    }
+    // Our lines come first: worth a look, and nobody of ours is kept out.
+    drop_in("90-late.conf", "TrustedUserCAKeys none");
+    let said = machine.host(&["doctor"]).ok();
+    assert!(
+        said.stdout.contains("comes after jit-ssh's lines"),
+        "{said}"
+    );
+    // For others than the accounts that are open, it is nobody's concern here.
+    machine.drop_in(
+        "90-late.conf",
+        "Match User *,!observer\n    PubkeyAuthentication no\nMatch all\n",
+    );
+    let said = machine.host(&["doctor"]).ok();
+    assert!(!said.stdout.contains("90-late"), "{said}");
+}
+
+#[test]
 fn doctor_tells_of_an_account_that_it_does_not_understand() {
     let machine = machine!(Machine::new());
     machine.install(&[]).ok();
@@ -764,7 +818,7 @@ fn doctor_tells_of_an_account_that_it_does_not_understand() {
             manifest["accounts"] = serde_json::json!({ account: principals });
         });
         let said = machine.host(&["doctor", "--offline"]).failed();
-        let line = format!("✗ what is installed for {account} is understood");
+        let line = format!("BAD   account {account}: what is installed is not understood");
         assert!(said.stdout.contains(&line), "{said}");
     }
 }

@@ -90,4 +90,24 @@ fn the_packages_install_and_their_programs_run() {
         unit.contains("ExecStart=/usr/bin/jit-ssh-ca serve"),
         "{unit}"
     );
+    // Nothing runs at an install, so nothing is started, and nothing is left by a purge.
+    for entry in fs::read_dir(database.join("info")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let script = ["inst", "rm", ".config"]
+            .iter()
+            .any(|end| name.ends_with(end));
+        assert!(!script, "{name} would run as root");
+    }
+    Run::new("dpkg")
+        .arg(format!("--root={}", root.display()))
+        .args(["--force-not-root", "--force-bad-path", "--purge"])
+        .args(["jit-ssh-ca", "jit-ssh", "jit-ssh-host"])
+        .go()
+        .ok();
+    let left: Vec<_> = ["usr", "etc", "var/lib/jit-ssh-ca"]
+        .iter()
+        .map(|folder| root.join(folder))
+        .filter(|folder| folder.exists())
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }

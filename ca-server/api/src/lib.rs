@@ -31,6 +31,7 @@ pub mod host_pattern;
 pub mod issue;
 pub mod key_set;
 pub mod login;
+pub mod principal;
 pub mod problem;
 pub mod proof;
 pub mod revocation;

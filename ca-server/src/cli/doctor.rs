@@ -7,8 +7,7 @@ use std::path::Path;
 use clap::Args;
 use jit_ssh_api::key_set::{KeySet, SignedKeySet};
 use jit_ssh_connect::Request;
-use jit_ssh_terminal::{Exit, Failure, Terminal};
-use serde::Serialize;
+use jit_ssh_terminal::{Check, Failure, Report, State, Terminal};
 use ssh_key::PublicKey;
 
 use super::access::{Access, is_served};
@@ -33,85 +32,22 @@ pub(super) struct Doctor {
     passphrase: Passphrase,
 }
 
-/// One thing that was looked at.
-#[derive(Clone, Debug, Serialize)]
-struct Finding {
-    what: &'static str,
-    state: State,
-    says: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    mend: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Good,
-    Look,
-    Bad,
-}
-
-impl Finding {
-    fn good(what: &'static str, says: impl Into<String>) -> Self {
-        Finding {
-            what,
-            state: State::Good,
-            says: says.into(),
-            mend: Vec::new(),
-        }
-    }
-
-    fn look(what: &'static str, says: impl Into<String>, mend: &str) -> Self {
-        Finding {
-            what,
-            state: State::Look,
-            says: says.into(),
-            mend: vec![mend.to_owned()],
-        }
-    }
-
-    fn bad(what: &'static str, says: impl Into<String>, mend: &str) -> Self {
-        Finding {
-            what,
-            state: State::Bad,
-            says: says.into(),
-            mend: vec![mend.to_owned()],
-        }
-    }
-
-    fn failed(what: &'static str, failure: &Failure) -> Self {
-        let says = match failure.cause() {
-            Some(why) => format!("{} {why}", failure.what()),
-            None => failure.what().to_owned(),
-        };
-        Finding {
-            what,
-            state: State::Bad,
-            says,
-            mend: failure.next_steps().to_vec(),
-        }
-    }
-}
-
 impl Doctor {
     pub(super) fn run(self, data: &Path, terminal: &mut Terminal) -> Result<(), Failure> {
-        let findings = self.look(data, terminal);
-        terminal.answer(&findings, |findings| text(findings))?;
-        if findings.iter().any(|finding| finding.state == State::Bad) {
-            return Err(Failure::silent(Exit::Failed));
-        }
-        Ok(())
+        let mut report = Report::default();
+        report.extend(self.look(data, terminal));
+        report.tell(terminal)
     }
 
-    fn look(&self, data: &Path, terminal: &mut Terminal) -> Vec<Finding> {
+    fn look(&self, data: &Path, terminal: &mut Terminal) -> Vec<Check> {
         let mut findings = vec![folder(data)];
-        if findings.iter().any(|finding| finding.state == State::Bad) {
+        if findings.iter().any(|finding| finding.state() == State::Bad) {
             return findings;
         }
         let config = match Config::load(data) {
             Ok(config) => {
                 let issuers = count(config.issuers.len(), "issuer");
-                findings.push(Finding::good(
+                findings.push(Check::good(
                     "configuration",
                     format!("ca.toml is valid: {issuers}"),
                 ));
@@ -119,16 +55,16 @@ impl Doctor {
             }
             Err(error) => {
                 let mend = "Mend ca.toml; docs/configuration.md has every key.";
-                findings.push(Finding::bad("configuration", error.to_string(), mend));
+                findings.push(Check::bad("configuration", error.to_string(), mend));
                 None
             }
         };
         findings.push(match policy::load(&data.join(POLICY_FILE), terminal) {
             Ok(policy) => {
                 let tests = count(policy.test_count(), "test");
-                Finding::good("policy", format!("policy.toml is valid: {tests} passed"))
+                Check::good("policy", format!("policy.toml is valid: {tests} passed"))
             }
-            Err(failure) => Finding::failed("policy", &failure),
+            Err(failure) => Check::failed("policy", &failure),
         });
         findings.extend(self.keys(data, config.as_ref()));
         if let Some(config) = &config {
@@ -146,12 +82,12 @@ impl Doctor {
         findings
     }
 
-    fn keys(&self, data: &Path, config: Option<&Config>) -> Vec<Finding> {
+    fn keys(&self, data: &Path, config: Option<&Config>) -> Vec<Check> {
         let folder = match KeyFolder::read(&data.join(KEYS)) {
             Ok(folder) => folder,
             Err(error) => {
                 let restore = "Restore them from a backup: `jit-ssh-ca restore`.";
-                return vec![Finding::bad("keys", error.to_string(), restore)];
+                return vec![Check::bad("keys", error.to_string(), restore)];
             }
         };
         let (set, finding) = set(data, folder.identity(), config);
@@ -164,60 +100,55 @@ impl Doctor {
     }
 
     /// The keys that the key set names.
-    fn active_keys(
-        &self,
-        folder: &KeyFolder,
-        set: &KeySet,
-        config: Option<&Config>,
-    ) -> Vec<Finding> {
+    fn active_keys(&self, folder: &KeyFolder, set: &KeySet, config: Option<&Config>) -> Vec<Check> {
         let locked = match LockedKeyring::read(folder, set) {
             Ok(locked) => locked,
             Err(error) => {
                 let restore = "Restore it from a backup.";
-                return vec![Finding::bad("keys", error.to_string(), restore)];
+                return vec![Check::bad("keys", error.to_string(), restore)];
             }
         };
         let unfit = config.map(|config| locked.unfit(config.profile));
         let mend = "A profile is chosen once, at `init`: write the one of the keys into ca.toml.";
-        let mut findings: Vec<Finding> = unfit
+        let mut findings: Vec<Check> = unfit
             .unwrap_or_default()
             .iter()
-            .map(|error| Finding::bad("keys", error.to_string(), mend))
+            .map(|error| Check::bad("keys", error.to_string(), mend))
             .collect();
         findings.push(match self.passphrase.stored() {
             Ok(Some(passphrase)) => unlocks(locked, &passphrase),
-            Ok(None) => Finding::look(
+            Ok(None) => Check::note(
                 "keys",
                 "all there; whether the passphrase fits was not tried",
                 "Give it with `--passphrase-file /etc/jit-ssh-ca/passphrase`.",
             ),
-            Err(failure) => Finding::failed("keys", &failure),
+            Err(failure) => Check::failed("keys", &failure),
         });
         findings
     }
 }
 
-fn unlocks(locked: LockedKeyring, passphrase: &Secret<String>) -> Finding {
+fn unlocks(locked: LockedKeyring, passphrase: &Secret<String>) -> Check {
     let wrong = |error: &dyn std::fmt::Display| {
-        Finding::bad("keys", error.to_string(), "Give the right passphrase file.")
+        Check::bad("keys", error.to_string(), "Give the right passphrase file.")
     };
     match locked.unlock(Some(passphrase)) {
         Err(error) => wrong(&error),
         Ok(keyring) => match keyring.complete() {
             Err(error) => wrong(error),
-            Ok(()) => Finding::good("keys", "all there, and the passphrase unlocks them"),
+            Ok(()) => Check::good("keys", "all there, and the passphrase unlocks them"),
         },
     }
 }
 
 /// The set, or the one that waits for its signature, and what is to be said of it. Read here without
 /// taking over one that was signed elsewhere: that is for `serve`, as its user.
-fn set(data: &Path, identity: &PublicKey, config: Option<&Config>) -> (Option<KeySet>, Finding) {
+fn set(data: &Path, identity: &PublicKey, config: Option<&Config>) -> (Option<KeySet>, Check) {
     let epoch = match store::epoch_at(&data.join(LEDGER)) {
         Ok(epoch) => epoch,
         Err(error) => {
             let mend = "Restore the ledger from a backup: `jit-ssh-ca restore`.";
-            return (None, Finding::bad("ledger", error.to_string(), mend));
+            return (None, Check::bad("ledger", error.to_string(), mend));
         }
     };
     match key_set::look_in(data, identity, epoch) {
@@ -227,21 +158,21 @@ fn set(data: &Path, identity: &PublicKey, config: Option<&Config>) -> (Option<Ke
         }
         Err(error @ KeySetError::Unsigned { .. }) => {
             let mend = "Sign it there, and bring the signature back beside it.";
-            let finding = Finding::bad("key set", error.to_string(), mend);
+            let finding = Check::bad("key set", error.to_string(), mend);
             (key_set::to_sign(data).ok(), finding)
         }
         Err(error) => {
             let mend = "Restore key-set.json from a backup.";
-            (None, Finding::bad("key set", error.to_string(), mend))
+            (None, Check::bad("key set", error.to_string(), mend))
         }
     }
 }
 
-fn fits(set: &KeySet, config: Option<&Config>, epoch: Option<u64>) -> Finding {
+fn fits(set: &KeySet, config: Option<&Config>, epoch: Option<u64>) -> Check {
     if config.is_some_and(|config| config.name != set.name) {
         let says = format!("it is for the CA `{}`", set.name);
         let mend = format!("Write that name into ca.toml: name = \"{}\"", set.name);
-        return Finding::bad("key set", says, &mend);
+        return Check::bad("key set", says, &mend);
     }
     if let Some(epoch) = epoch.filter(|epoch| *epoch != set.epoch) {
         let says = format!(
@@ -249,20 +180,20 @@ fn fits(set: &KeySet, config: Option<&Config>, epoch: Option<u64>) -> Finding {
             set.epoch
         );
         let mend = "Restore the whole folder from a backup: `jit-ssh-ca restore`.";
-        return Finding::bad("key set", says, mend);
+        return Check::bad("key set", says, mend);
     }
     let says = format!(
         "epoch {}, number {}, signed by the identity key",
         set.epoch, set.number
     );
-    Finding::good("key set", says)
+    Check::good("key set", says)
 }
 
-fn folder(data: &Path) -> Finding {
+fn folder(data: &Path) -> Check {
     let metadata = match data.metadata() {
         Ok(metadata) => metadata,
         Err(error) => {
-            return Finding::bad(
+            return Check::bad(
                 "data folder",
                 format!("{}: {error}", data.display()),
                 "Name it with `--data`, use sudo, or make one: `jit-ssh-ca setup --help`.",
@@ -270,7 +201,7 @@ fn folder(data: &Path) -> Finding {
         }
     };
     if let Err(error) = std::fs::read_dir(data) {
-        return Finding::bad(
+        return Check::bad(
             "data folder",
             format!("{}: {error}", data.display()),
             "Use sudo.",
@@ -282,25 +213,21 @@ fn folder(data: &Path) -> Finding {
             data.display(),
             metadata.mode() & 0o7777
         );
-        return Finding::bad(
-            "data folder",
-            says,
-            &format!("chmod 700 {}", data.display()),
-        );
+        return Check::bad("data folder", says, format!("chmod 700 {}", data.display()));
     }
-    Finding::good("data folder", data.display().to_string())
+    Check::good("data folder", data.display().to_string())
 }
 
-fn tls(data: &Path, config: &Config) -> Finding {
+fn tls(data: &Path, config: &Config) -> Check {
     if config.has_unknown_proxy() {
-        return Finding::look(
+        return Check::note(
             "TLS",
             "none here, though `url` is https; the proxy in front is not named, so everybody has its address",
             "Write it into ca.toml, below [listen]: trusted_proxies = [\"127.0.0.1\", \"::1\"]",
         );
     }
     let Tls::Files { certificate, key } = &config.listen.tls else {
-        return Finding::good(
+        return Check::good(
             "TLS",
             format!("none; plain HTTP on {}", config.listen.address),
         );
@@ -309,27 +236,27 @@ fn tls(data: &Path, config: &Config) -> Finding {
         let path = data.join(path);
         if let Err(error) = std::fs::File::open(&path) {
             let says = format!("{}: {error}", path.display());
-            return Finding::bad("TLS", says, "The CA's user must be able to read it.");
+            return Check::bad("TLS", says, "The CA's user must be able to read it.");
         }
     }
-    Finding::good("TLS", data.join(certificate).display().to_string())
+    Check::good("TLS", data.join(certificate).display().to_string())
 }
 
-fn disk(data: &Path, config: &Config) -> Finding {
+fn disk(data: &Path, config: &Config) -> Check {
     match rustix::fs::statvfs(data) {
         Ok(disk) => {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
             let says = format!("{} MiB free", free / 1024 / 1024);
             if free < config.disk_reserve.saturating_mul(2) {
-                return Finding::bad(
+                return Check::bad(
                     "disk",
                     says,
                     "Make room: below its reserve the CA stops issuing.",
                 );
             }
-            Finding::good("disk", says)
+            Check::good("disk", says)
         }
-        Err(error) => Finding::look(
+        Err(error) => Check::note(
             "disk",
             error.to_string(),
             "Look at the disk under the data folder.",
@@ -337,10 +264,10 @@ fn disk(data: &Path, config: &Config) -> Finding {
     }
 }
 
-fn provider(address: &str, extra_ca: Option<&Path>) -> Vec<Finding> {
+fn provider(address: &str, extra_ca: Option<&Path>) -> Vec<Check> {
     match issuer::check(address, extra_ca).map(|checked| checked.remarks) {
         Ok(warnings) if warnings.is_empty() => {
-            vec![Finding::good(
+            vec![Check::good(
                 "identity provider",
                 format!("{address} answers"),
             )]
@@ -348,44 +275,29 @@ fn provider(address: &str, extra_ca: Option<&Path>) -> Vec<Finding> {
         Ok(warnings) => warnings
             .into_iter()
             .map(|warning| {
-                Finding::look(
+                Check::note(
                     "identity provider",
                     warning,
                     "docs/idp says what to set there.",
                 )
             })
             .collect(),
-        Err(failure) => vec![Finding::failed("identity provider", &failure)],
+        Err(failure) => vec![Check::failed("identity provider", &failure)],
     }
 }
 
-fn serving(data: &Path, terminal: &mut Terminal) -> Finding {
+fn serving(data: &Path, terminal: &mut Terminal) -> Check {
     if !is_served(data) {
         let mend = "Start it: `systemctl start jit-ssh-ca`, or `jit-ssh-ca serve`.";
-        return Finding::look("serving", "no process serves this folder", mend);
+        return Check::note("serving", "no process serves this folder", mend);
     }
     let asked = Access::default().open(data).and_then(|mut caller| {
         caller.call::<SignedKeySet>(&Request::get("/v1/admin/keys"), terminal)
     });
     match asked {
-        Ok(_) => Finding::good("serving", "the CA answers on its socket"),
-        Err(failure) => Finding::failed("serving", &failure),
+        Ok(_) => Check::good("serving", "the CA answers on its socket"),
+        Err(failure) => Check::failed("serving", &failure),
     }
-}
-
-fn text(findings: &[Finding]) -> String {
-    let mut lines = Vec::new();
-    for finding in findings {
-        let mark = match finding.state {
-            State::Good => "ok  ",
-            State::Look => "look",
-            State::Bad => "BAD ",
-        };
-        let says = finding.says.replace('\n', "\n      ");
-        lines.push(format!("{mark}  {}: {says}", finding.what));
-        lines.extend(finding.mend.iter().map(|mend| format!("      -> {mend}")));
-    }
-    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -395,8 +307,8 @@ mod tests {
     #[test]
     fn a_proxy_that_is_not_named_is_told_of() {
         let behind = "url = \"https://ca.example.com\"\n[listen]\ntls = \"none\"\n";
-        let look = |text: &str| tls(Path::new("/"), &Config::parse(text).unwrap()).state;
-        assert_eq!(look(behind), State::Look);
+        let look = |text: &str| tls(Path::new("/"), &Config::parse(text).unwrap()).state();
+        assert_eq!(look(behind), State::Note);
         let named = format!("{behind}trusted_proxies = [\"127.0.0.1\"]\n");
         assert_eq!(look(&named), State::Good);
         assert_eq!(

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::principal::{AccountName, Principal, RoleName};
 use super::role::Extension;
 use super::rule::source::Cidr;
+use super::{AccountName, Principal, RoleName};
 
 /// What a person asks for. Everything narrows; nothing widens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

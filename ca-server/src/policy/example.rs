@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::principal::{AccountName, NameError, RoleName};
 use super::role::{Account, OWN};
+use super::{AccountName, NameError, RoleName};
 
 /// `Ops=production-observer:observer`: one group, one role, its accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]

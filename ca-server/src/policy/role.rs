@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jit_ssh_api::host::Labels;
 
-use super::principal::{AccountName, RoleName};
 use super::rule::source::Cidr;
+use super::{AccountName, RoleName};
 
 /// One role of the policy.
 #[derive(Clone, Debug)]

@@ -4,9 +4,9 @@
 use super::Policy;
 use super::decision::{Ask, Grant, Refusal};
 use super::grant::Who;
-use super::principal::{AccountName, Principal};
 use super::role::{Account, Role};
 use super::username::NoUsername;
+use super::{AccountName, Principal};
 
 pub(super) mod account;
 pub(super) mod groups;

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::AccountName;
 use super::Policy;
 use super::decision::Ask;
 use super::explain::Person;
-use super::principal::AccountName;
 use super::right::Right;
 use super::rule::source::Cidr;
 

@@ -6,8 +6,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
 
+use super::AccountName;
 use super::grant::{User, Who};
-use super::principal::AccountName;
+use super::reserved::is_reserved;
 
 /// Where own accounts come from, for each issuer.
 #[derive(Debug, Default)]
@@ -77,7 +78,7 @@ impl Usernames {
         };
         let account = AccountName::new(local)
             .map_err(|error| unusable(&format!("is no account name: {error}")))?;
-        if account.is_reserved() {
+        if is_reserved(&account) {
             return Err(unusable("is an account of the system, not of a person"));
         }
         if self.shared.contains(&account) {

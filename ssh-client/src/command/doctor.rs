@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use jit_ssh_connect::{Pin as Voucher, TrustStore, discover};
-use jit_ssh_terminal::{Exit, Failure, Terminal, span};
-use serde::Serialize;
+use jit_ssh_terminal::{Check, Exit, Failure, Report, Terminal, span};
 
 use crate::ca::{self, Ca};
 use crate::cli::WhichCa;
@@ -18,88 +17,27 @@ use crate::sign_in::usable_agent;
 use crate::state::{CaFiles, Home, Pin};
 use jit_ssh_connect::agent::AgentError;
 
-/// What is printed.
-#[derive(Serialize)]
-struct Report {
-    checks: Vec<Check>,
-}
-
-/// One thing that was looked at.
-#[derive(Serialize)]
-struct Check {
-    what: &'static str,
-    health: Health,
-    found: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Health {
-    Good,
-    Note,
-    Bad,
-}
-
-impl Check {
-    fn good(what: &'static str, found: impl Into<String>) -> Self {
-        Check {
-            what,
-            health: Health::Good,
-            found: found.into(),
-            mend: None,
-        }
-    }
-
-    fn note(what: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
-        Check {
-            health: Health::Note,
-            mend: Some(mend.into()),
-            ..Check::good(what, found)
-        }
-    }
-
-    fn bad(what: &'static str, found: impl Into<String>, mend: impl Into<String>) -> Self {
-        Check {
-            health: Health::Bad,
-            ..Check::note(what, found, mend)
-        }
-    }
-}
-
 /// Looks at everything.
 pub(crate) async fn run(arguments: &WhichCa, terminal: &mut Terminal) -> Result<(), Failure> {
     let home = Home::find()?;
-    let mut report = Report { checks: Vec::new() };
-    report.checks.push(ssh_version());
-    report.checks.push(agent());
-    report.checks.push(include(&home));
-    report.checks.extend(forwarding());
+    let mut report = Report::default();
+    report.push(ssh_version());
+    report.push(agent());
+    report.push(include(&home));
+    report.extend(forwarding());
     let cas = match &arguments.ca {
         Some(named) => vec![ca::choose(&home, Some(named))?],
         None => home.cas(),
     };
     if cas.is_empty() {
         let mend = "Sign in: `jit-ssh login --ca https://ca.example.com` (your CA's address).";
-        report
-            .checks
-            .push(Check::bad("CA", "none is known here", mend));
-        report.checks.push(trust_store(&[], true));
+        report.push(Check::bad("CA", "none is known here", mend));
+        report.push(trust_store(&[], true));
     }
     for files in cas {
-        look_at_ca(files, &mut report.checks).await;
+        look_at_ca(files, &mut report).await;
     }
-    let bad = report
-        .checks
-        .iter()
-        .any(|check| check.health == Health::Bad);
-    terminal.answer(&report, in_words)?;
-    if bad {
-        Err(Failure::silent(Exit::Failed))
-    } else {
-        Ok(())
-    }
+    report.tell(terminal)
 }
 
 fn ssh_version() -> Check {
@@ -150,7 +88,7 @@ fn include(home: &Home) -> Check {
     let mend = "Write it again: `jit-ssh ssh-config`.";
     let found = match ssh_config::look(home) {
         Ok(found) => found,
-        Err(failure) => return from_failure(what, &failure),
+        Err(failure) => return Check::failed(what, &failure),
     };
     let config =
         ssh_config::config_path().map_or_else(|_| String::new(), |path| path.display().to_string());
@@ -215,7 +153,7 @@ fn trust_store(ca_files: &[PathBuf], needed: bool) -> Check {
     let mend = "Install the system's CA certificates (Debian: `apt install ca-certificates`), or name a \
                 file of them: JIT_SSH_CA_FILE, `jit-ssh login --ca-file`.";
     match jit_ssh_connect::trust_store(&ca::options(ca_files)) {
-        Err(error) => from_failure(what, &error.into()),
+        Err(error) => Check::failed(what, &error.into()),
         Ok(TrustStore {
             system: 0,
             named: 0,
@@ -266,8 +204,8 @@ fn names_a_proxy() -> bool {
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-async fn look_at_ca(files: CaFiles, checks: &mut Vec<Check>) {
-    check_modes(&files, checks);
+async fn look_at_ca(files: CaFiles, report: &mut Report) {
+    check_modes(&files, report);
     if let Ok(Some(pin)) = files.pin() {
         let is_https = |url: &str| url.starts_with("https://");
         let needed = (is_https(&pin.known.url) && pin.known.tls_pins.is_empty())
@@ -276,14 +214,14 @@ async fn look_at_ca(files: CaFiles, checks: &mut Vec<Check>) {
                 .issuers
                 .iter()
                 .any(|issuer| is_https(&issuer.issuer));
-        checks.push(trust_store(&pin.ca_files, needed));
+        report.push(trust_store(&pin.ca_files, needed));
     }
     let mut ca = match Ca::open(files) {
         Ok(ca) => ca,
-        Err(failure) => return checks.push(from_failure("CA", &failure)),
+        Err(failure) => return report.push(Check::failed("CA", &failure)),
     };
     let before = ca.pin.clone();
-    if !reach_ca(&mut ca, &before, checks).await {
+    if !reach_ca(&mut ca, &before, report).await {
         return;
     }
     for issuer in ca.pin.discovery.issuers.clone() {
@@ -294,14 +232,14 @@ async fn look_at_ca(files: CaFiles, checks: &mut Vec<Check>) {
                 .map_err(Failure::from),
             Err(failure) => Err(failure),
         };
-        checks.extend(way_to(&issuer.issuer, &fetched));
-        checks.push(match fetched {
+        report.extend(way_to(&issuer.issuer, &fetched));
+        report.push(match fetched {
             Ok(()) => Check::good("identity provider", format!("{} answers", issuer.issuer)),
-            Err(failure) => from_failure("identity provider", &failure),
+            Err(failure) => Check::failed("identity provider", &failure),
         });
     }
     match ca.files.login() {
-        Ok(Some(login)) => checks.push(match LoginKey::load(&ca.files, &login) {
+        Ok(Some(login)) => report.push(match LoginKey::load(&ca.files, &login) {
             Ok(_) => Check::good("login key", "is there"),
             Err(error) => Check::bad(
                 "login key",
@@ -309,24 +247,24 @@ async fn look_at_ca(files: CaFiles, checks: &mut Vec<Check>) {
                 "Sign in again: `jit-ssh login`.",
             ),
         }),
-        Ok(None) => checks.push(Check::note(
+        Ok(None) => report.push(Check::note(
             "login",
             format!("nobody is signed in at {}", ca.files.name),
             "Sign in: `jit-ssh login`.",
         )),
-        Err(error) => checks.push(from_failure("login", &error.into())),
+        Err(error) => report.push(Check::failed("login", &error.into())),
     }
 }
 
-async fn reach_ca(ca: &mut Ca, before: &Pin, checks: &mut Vec<Check>) -> bool {
+async fn reach_ca(ca: &mut Ca, before: &Pin, report: &mut Report) -> bool {
     let options = ca::options(&before.ca_files);
     let contact = discover(&before.known.url, Voucher::Known(&before.known), &options).await;
     let now = jit_ssh_connect::now();
     match contact {
         Ok(contact) => {
             let name = &contact.known.name;
-            checks.extend(way_to(&before.known.url, &Ok(())));
-            checks.push(Check::good(
+            report.extend(way_to(&before.known.url, &Ok(())));
+            report.push(Check::good(
                 "CA",
                 format!(
                     "{name} answers with the pinned key {}",
@@ -334,7 +272,7 @@ async fn reach_ca(ca: &mut Ca, before: &Pin, checks: &mut Vec<Check>) -> bool {
                 ),
             ));
             let off = contact.discovery.time.abs_diff(now);
-            checks.push(if off <= MAX_CLOCK {
+            report.push(if off <= MAX_CLOCK {
                 Check::good("clock", format!("within {} of the CA's", span(off.max(1))))
             } else {
                 Check::bad(
@@ -349,47 +287,26 @@ async fn reach_ca(ca: &mut Ca, before: &Pin, checks: &mut Vec<Check>) -> bool {
         }
         Err(error) => {
             let failure = Err(error.into());
-            checks.extend(way_to(&before.known.url, &failure));
-            checks.extend(failure.err().map(|failure| from_failure("CA", &failure)));
+            report.extend(way_to(&before.known.url, &failure));
+            report.extend(failure.err().map(|failure| Check::failed("CA", &failure)));
             false
         }
     }
 }
 
-fn check_modes(files: &CaFiles, checks: &mut Vec<Check>) {
+fn check_modes(files: &CaFiles, report: &mut Report) {
     for path in [files.key(), files.refresh_token()] {
         let Ok(facts) = std::fs::metadata(&path) else {
             continue;
         };
         if platform::mode(&facts).is_some_and(|mode| mode & 0o077 != 0) {
-            checks.push(Check::bad(
+            report.push(Check::bad(
                 "files",
                 format!("others may read {}", path.display()),
                 format!("chmod 600 {}", path.display()),
             ));
         }
     }
-}
-
-fn from_failure(what: &'static str, failure: &Failure) -> Check {
-    let mend = failure.next_steps().join(" ");
-    Check::bad(what, failure.what(), mend)
-}
-
-fn in_words(report: &Report) -> String {
-    let mut lines = Vec::new();
-    for check in &report.checks {
-        let mark = match check.health {
-            Health::Good => "ok  ",
-            Health::Note => "note",
-            Health::Bad => "BAD ",
-        };
-        lines.push(format!("{mark}  {}: {}", check.what, check.found));
-        if let Some(mend) = &check.mend {
-            lines.push(format!("      {mend}"));
-        }
-    }
-    lines.join("\n")
 }
 
 /// Certificates begin two minutes early; half of that is for this machine.

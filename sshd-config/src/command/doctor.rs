@@ -2,232 +2,234 @@
 //! effect, account by account, never by what a file says.
 
 use jit_ssh_connect::Pin;
-use jit_ssh_terminal::{Exit, Failure, Terminal};
-use serde::Serialize;
+use jit_ssh_terminal::{Check, Failure, Report, Terminal};
 
-use super::{explain, place};
+use super::place;
 use crate::cli::Doctor;
-use crate::install::{self, InstallError, Place};
+use crate::host::Place;
+use crate::install::{self, InstallError};
+use crate::manifest::{Installed, Manifest, digest};
 use crate::sshd::{Effective, OLDEST};
-use crate::trust::principals::AdmissionError;
-use crate::trust::{Account, Admission, CaKeys};
+use crate::trust::{AccountName, Admission, CaKeys};
 use crate::{accounts, ca, files};
-
-#[derive(Serialize)]
-struct Finding {
-    check: String,
-    ok: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mend: Option<String>,
-}
 
 pub(super) fn run(options: &Doctor, terminal: &mut Terminal) -> Result<(), Failure> {
     let place = place(&options.place);
-    let manifest = place.installed().map_err(explain)?;
-    let manifest = manifest.ok_or_else(|| explain(InstallError::NotInstalled(place.manifest())))?;
-    let mut findings = vec![version(&place), configuration(&place)];
-    for file in &manifest.files {
-        findings.push(unchanged(file, &place));
+    let mut report = Report::default();
+    report.extend(sshd(&place));
+    match place.installed() {
+        Ok(Some(manifest)) => look_at(&place, &manifest, options, &mut report),
+        Ok(None) => report.push(Check::bad(
+            INSTALLATION,
+            InstallError::NotInstalled(place.manifest()),
+            INSTALL,
+        )),
+        Err(error) => report.push(Check::failed(INSTALLATION, &super::explain_why(&error))),
     }
+    report.tell(terminal)
+}
+
+const INSTALLATION: &str = "installation";
+
+const INSTALL: &str = "Install it: `jit-ssh-host install --ca https://ca.example.com --fingerprint SHA256:… \
+                       --account observer=production-observer` (`jit-ssh-ca setup` printed yours).";
+
+const AGAIN: &str = "Run `jit-ssh-host install` again, with every account.";
+
+fn look_at(place: &Place, manifest: &Manifest, options: &Doctor, report: &mut Report) {
+    report.push(Check::good(
+        INSTALLATION,
+        format_args!(
+            "trusts {}, pinned as {}",
+            manifest.ca.url, manifest.ca.fingerprint
+        ),
+    ));
+    report.extend(manifest.files.iter().map(|file| unchanged(file, place)));
+    let mut admissions = Vec::new();
     for (account, principals) in &manifest.accounts {
-        match admission(account, principals) {
-            Ok(admission) => findings.extend(open_account(&place, &admission)),
-            Err(error) => findings.push(bad(
-                format!("what is installed for {account} is understood"),
-                error,
-                "Run `jit-ssh-host install` again, with every account.",
-            )),
+        match Admission::of(account, principals) {
+            Ok(admission) => admissions.push(admission),
+            Err(error) => {
+                let what = format_args!("what is installed is not understood: {error}");
+                report.push(Check::bad(named(account), what, AGAIN));
+            }
         }
     }
+    for admission in &admissions {
+        report.extend(open_account(place, admission));
+    }
+    report.extend(match_blocks(place, manifest, &admissions));
     if !options.offline {
-        findings.push(same_keys(&place, &manifest, options));
-    }
-    let bad = findings.iter().filter(|finding| !finding.ok).count();
-    terminal.answer(&findings, |findings| {
-        findings.iter().map(render).collect::<Vec<_>>().join("\n")
-    })?;
-    if bad == 0 {
-        return Ok(());
-    }
-    if terminal.is_json() {
-        return Err(Failure::silent(Exit::Failed));
-    }
-    let plural = if bad == 1 {
-        "thing needs"
-    } else {
-        "things need"
-    };
-    Err(Failure::failed(format_args!("{bad} {plural} mending."))
-        .next("Each line marked ✗ says how."))
-}
-
-/// An account of the manifest, as `--account` gave it.
-fn admission(account: &str, principals: &[String]) -> Result<Admission, AdmissionError> {
-    let roles: Vec<&str> = principals
-        .iter()
-        .map(|principal| principal.strip_prefix("role:").unwrap_or(principal))
-        .collect();
-    if roles.is_empty() {
-        account.parse()
-    } else {
-        format!("{account}={}", roles.join(",")).parse()
+        report.push(same_keys(place, manifest, options));
     }
 }
 
-fn render(finding: &Finding) -> String {
-    let mark = if finding.ok { "✓" } else { "✗" };
-    let mut line = format!("{mark} {}", finding.check);
-    if let Some(found) = &finding.found {
-        line.push_str(&format!(": {found}"));
-    }
-    if let Some(mend) = &finding.mend {
-        line.push_str(&format!("\n    {mend}"));
-    }
-    line
+fn named(account: &str) -> String {
+    format!("account {account}")
 }
 
-fn good(check: impl Into<String>) -> Finding {
-    Finding {
-        check: check.into(),
-        ok: true,
-        found: None,
-        mend: None,
-    }
-}
-
-fn bad(
-    check: impl Into<String>,
-    found: impl std::fmt::Display,
-    mend: impl Into<String>,
-) -> Finding {
-    Finding {
-        check: check.into(),
-        ok: false,
-        found: Some(found.to_string()),
-        mend: Some(mend.into()),
-    }
-}
-
-fn version(place: &Place) -> Finding {
-    match place.sshd.version() {
-        Ok(version) if version >= OLDEST => good(format!(
-            "OpenSSH {}.{} understands the certificates",
-            version.0, version.1
-        )),
-        Ok(version) => bad(
-            "OpenSSH is new enough",
-            format!("{}.{}", version.0, version.1),
+fn sshd(place: &Place) -> Vec<Check> {
+    let version = match place.sshd.version() {
+        Ok(version) if version >= OLDEST => Check::good(
+            "OpenSSH",
+            format_args!("{}.{} understands the certificates", version.0, version.1),
+        ),
+        Ok(version) => Check::bad(
+            "OpenSSH",
+            format_args!("{}.{} is too old", version.0, version.1),
             "Upgrade OpenSSH.",
         ),
-        Err(error) => bad("OpenSSH is there", error, "Install OpenSSH's server."),
-    }
-}
-
-fn configuration(place: &Place) -> Finding {
-    match place.sshd.test() {
-        Ok(()) => good("sshd takes its configuration"),
-        Err(error) => bad(
-            "sshd takes its configuration",
+        // It can be asked for nothing else either.
+        Err(error) => return vec![Check::bad("OpenSSH", error, "Install OpenSSH's server.")],
+    };
+    let configuration = match place.sshd.test() {
+        Ok(()) => Check::good("configuration", "sshd takes it"),
+        Err(error) => Check::bad(
+            "configuration",
             error,
             "Mend it before sshd is restarted, or nobody gets in.",
         ),
-    }
+    };
+    vec![version, configuration]
 }
 
-fn unchanged(file: &install::Installed, place: &Place) -> Finding {
-    let check = format!("{} is as installed", file.path.display());
+fn unchanged(file: &Installed, place: &Place) -> Check {
+    let name = format!("file {}", file.path.display());
     match files::read(&file.path) {
-        Ok(Some(text)) if install::digest(&text) == file.sha256 => good(check),
+        Ok(Some(now)) if digest(&now.bytes) == file.sha256 => Check::good(name, "as installed"),
         // Others may write to the main file; whether our block is in force is asked of sshd.
-        Ok(Some(_)) if file.path == place.sshd.config() => good(check),
-        Ok(Some(_)) => bad(check, "it was changed", "Run `jit-ssh-host install` again."),
-        Ok(None) => bad(check, "it is gone", "Run `jit-ssh-host install` again."),
-        Err(error) => bad(check, error, "Run `jit-ssh-host doctor` as root."),
+        Ok(Some(_)) if file.path == place.sshd.config() => Check::good(name, "there"),
+        Ok(Some(_)) => Check::bad(name, "it was changed", AGAIN),
+        Ok(None) => Check::bad(name, "it is gone", AGAIN),
+        Err(error) => Check::bad(name, error, "Run `jit-ssh-host doctor` as root."),
     }
 }
 
-fn open_account(place: &Place, admission: &Admission) -> Vec<Finding> {
+fn open_account(place: &Place, admission: &Admission) -> Vec<Check> {
     let account = &admission.account;
-    let mut findings = Vec::new();
-    let check = format!("the account {account} exists");
-    findings.push(if accounts::exists(account) {
-        good(check)
-    } else {
-        bad(
-            check,
-            "it does not",
-            "Run `jit-ssh-host install` with --create-accounts.",
-        )
-    });
-    let check = format!("sshd admits holders of its roles to {account}");
-    findings.push(match install::check_in_force(place, admission) {
-        Ok(()) => good(check),
-        Err(error) => bad(
-            check,
-            error,
-            format!("Look for an earlier line or a Match block: `sshd -T -C user={account}`."),
-        ),
-    });
+    let name = named(account.as_str());
+    let mut checks = Vec::new();
+    if !accounts::exists(account) {
+        let mend = "Run `jit-ssh-host install` with --create-accounts.";
+        checks.push(Check::bad(name.clone(), "there is none of this name", mend));
+    }
+    if let Err(error) = install::check_in_force(place, admission) {
+        let mend =
+            format!("Look for an earlier line or a Match block: `sshd -T -C user={account}`.");
+        checks.push(Check::bad(name.clone(), error, mend));
+    }
     if let Ok(effective) = place.sshd.effective(Some(account)) {
-        for rule in other_rules(account, &effective) {
-            let mend = "Change that directive of sshd, or choose another account.";
-            findings.push(bad(format!("nothing else keeps {account} out"), rule, mend));
+        let mend = "Change that directive of sshd, or choose another account.";
+        let rules = other_rules(account, &effective).into_iter();
+        checks.extend(rules.map(|rule| Check::bad(name.clone(), rule, mend)));
+    }
+    if checks.is_empty() {
+        checks.push(Check::good(name, "sshd admits holders of its roles"));
+    }
+    checks
+}
+
+/// What `sshd -T` cannot be asked: blocks that hold for groups, addresses and so on. `install` refuses
+/// where one decides about CAs; whoever wrote one since hears of it here.
+fn match_blocks(place: &Place, manifest: &Manifest, admissions: &[Admission]) -> Vec<Check> {
+    let found = files::read(place.sshd.config())
+        .map_err(InstallError::from)
+        .and_then(|main| main.ok_or_else(|| InstallError::NoConfig(place.sshd.config().into())))
+        .and_then(|main| {
+            let text = main.text(place.sshd.config())?;
+            place.conditional(text, Some(manifest))
+        });
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return vec![Check::failed("Match blocks", &super::explain_why(&error))],
+    };
+    let mut checks = Vec::new();
+    for admission in admissions {
+        let account = &admission.account;
+        for one in found.iter().filter(|one| one.could_apply_to(account)) {
+            let name = named(account.as_str());
+            let at = format!("{}:{}", one.path.display(), one.line);
+            let mend = format!("Leave {account} out of that block: `Match … User *,!{account}`.");
+            if one.decides_trust() {
+                let directive = one.directive;
+                let comes = if one.before_ours {
+                    "and comes before jit-ssh's lines: certificates of the CA are refused where it holds"
+                } else {
+                    "and comes after jit-ssh's lines: what it names opens nothing here"
+                };
+                let what = format_args!(
+                    "{at} sets {directive} in a Match block that could apply to {account}, {comes}"
+                );
+                checks.push(if one.before_ours {
+                    Check::bad(name, what, mend)
+                } else {
+                    Check::note(name, what, mend)
+                });
+                continue;
+            }
+            let words: Vec<&str> = one.words.iter().map(String::as_str).collect();
+            if let Some(rule) = keeps_out(&one.directive.to_ascii_lowercase(), &words, account) {
+                let what = format_args!("in a Match block that could apply, {at}: {rule}");
+                checks.push(Check::bad(name, what, mend));
+            }
         }
     }
-    findings
+    checks
 }
 
 /// Directives that would refuse the account although its certificate is good. Group lists are not
 /// judged: membership is the host's to know.
-pub(super) fn other_rules(account: &Account, effective: &Effective) -> Vec<String> {
-    let name = account.as_str();
-    let mut found = Vec::new();
-    let named = |pattern: &&str| *pattern == name || *pattern == "*";
-    let allowed = effective.words("allowusers");
-    if !allowed.is_empty()
-        && !allowed
-            .iter()
-            .any(|pattern| named(pattern) || pattern.contains(['*', '?', '@']))
-    {
-        found.push(format!("AllowUsers does not name {name}"));
-    }
-    if effective.words("denyusers").iter().any(named) {
-        found.push(format!("DenyUsers names {name}"));
-    }
-    let root_refused = effective.first("permitrootlogin") == Some("no");
-    if name == "root" && root_refused {
-        found.push("PermitRootLogin is `no`".to_owned());
-    }
-    let methods = effective.words("authenticationmethods");
-    let publickey_is_enough = methods.is_empty()
-        || methods
-            .iter()
-            .any(|method| matches!(*method, "any" | "publickey"));
-    if !publickey_is_enough {
-        found.push(format!(
-            "AuthenticationMethods asks for more than a key: {}",
-            methods.join(" ")
-        ));
-    }
-    found
+pub(super) fn other_rules(account: &AccountName, effective: &Effective) -> Vec<String> {
+    let directives = [
+        "allowusers",
+        "denyusers",
+        "permitrootlogin",
+        "authenticationmethods",
+    ];
+    let rule = |directive| keeps_out(directive, &effective.words(directive), account);
+    directives.into_iter().filter_map(rule).collect()
 }
 
-fn same_keys(place: &Place, manifest: &install::Manifest, options: &Doctor) -> Finding {
+/// Whether a directive with these words refuses the account, and why.
+fn keeps_out(directive: &str, words: &[&str], account: &AccountName) -> Option<String> {
+    let name = account.as_str();
+    let named = |pattern: &&str| *pattern == name || *pattern == "*";
+    let wide = |pattern: &&str| named(pattern) || pattern.contains(['*', '?', '@']);
+    let is_no = words
+        .first()
+        .is_some_and(|word| word.eq_ignore_ascii_case("no"));
+    let is_enough = |method: &&str| matches!(*method, "any" | "publickey");
+    match directive {
+        "allowusers" if !words.is_empty() && !words.iter().any(wide) => {
+            Some(format!("AllowUsers does not name {name}"))
+        }
+        "denyusers" if words.iter().any(named) => Some(format!("DenyUsers names {name}")),
+        "permitrootlogin" if name == "root" && is_no => Some("PermitRootLogin is `no`".to_owned()),
+        "pubkeyauthentication" if is_no => Some("PubkeyAuthentication is `no`".to_owned()),
+        "authenticationmethods" if !words.is_empty() && !words.iter().any(is_enough) => {
+            Some(format!(
+                "AuthenticationMethods asks for more than a key: {}",
+                words.join(" ")
+            ))
+        }
+        _ => None,
+    }
+}
+
+fn same_keys(place: &Place, manifest: &Manifest, options: &Doctor) -> Check {
     let known = &manifest.ca;
-    let check = format!("the CA keys are those of {}", known.url);
+    let name = "CA keys";
     let trusted = match ca::fetch(&known.url, Pin::Known(known), options.ca_file.as_deref()) {
         Ok(trusted) => trusted,
         Err(failure) => {
             let mend = "Valid certificates get in all the same; look at the way to the CA.";
-            return bad(check, failure.what(), mend);
+            return Check::bad(name, failure.what(), mend);
         }
     };
-    let here = files::read(&place.ca_keys())
-        .ok()
-        .flatten()
-        .unwrap_or_default();
+    let here = files::read(&place.ca_keys()).ok().flatten();
+    let here = here.map_or_else(String::new, |file| {
+        String::from_utf8_lossy(&file.bytes).into_owned()
+    });
     let all_here = CaKeys::from_key_set(&trusted.keys)
         .and_then(|keys| keys.render(&trusted.keys.name))
         .is_ok_and(|text| {
@@ -238,12 +240,9 @@ fn same_keys(place: &Place, manifest: &install::Manifest, options: &Doctor) -> F
                 .all(|line| have.contains(&key(line)))
         });
     if all_here {
-        good(check)
+        Check::good(name, format_args!("those of {}", known.url))
     } else {
-        bad(
-            check,
-            "the CA has other keys by now",
-            "Run `jit-ssh-host install` again.",
-        )
+        let what = format_args!("{} has other keys by now", known.url);
+        Check::bad(name, what, AGAIN)
     }
 }

@@ -7,10 +7,11 @@ use serde::Serialize;
 
 use super::{admissions, explain, explain_after_making, left_as, place};
 use crate::cli::Install;
-use crate::install::{self, OtherCas, Place, Plan, Trusted};
+use crate::host::Place;
+use crate::plan::{OtherCas, Plan, Trust, plan};
 use crate::sshd::Reload;
-use crate::trust::{Account, Admission};
-use crate::{accounts, ca, diff};
+use crate::trust::{AccountName, Admission};
+use crate::{accounts, ca, diff, files, install};
 
 #[derive(Serialize)]
 struct Report {
@@ -41,7 +42,7 @@ struct Opened {
 pub(super) fn run(options: &Install, terminal: &mut Terminal) -> Result<(), Failure> {
     let admissions = admissions(&options.accounts)?;
     let place = place(&options.place);
-    let missing: Vec<Account> = admissions
+    let missing: Vec<AccountName> = admissions
         .iter()
         .map(|admission| admission.account.clone())
         .filter(|account| !accounts::exists(account))
@@ -71,9 +72,15 @@ pub(super) fn run(options: &Install, terminal: &mut Terminal) -> Result<(), Fail
     } else {
         OtherCas::Keep
     };
-    let mut plan = install::plan(&place, &trusted, &admissions, others).map_err(explain)?;
-    let report =
-        |plan: &Plan, reload| report(&trusted, plan, &admissions, &missing, options, reload);
+    let trust = Trust {
+        ca: trusted,
+        admissions,
+    };
+    let mut plan = place
+        .look(&trust.admissions)
+        .and_then(|host| plan(&place, &host, &trust, others, files::read))
+        .map_err(explain)?;
+    let report = |plan: &Plan, reload| report(&trust, plan, &missing, options, reload);
     if options.dry_run {
         return terminal.answer(&report(&plan, "not"), render);
     }
@@ -86,15 +93,15 @@ pub(super) fn run(options: &Install, terminal: &mut Terminal) -> Result<(), Fail
                 .next("Make the account by hand and run the same command again.")
         })?;
     }
-    install::put_down(&place, &plan, &admissions)
+    install::put_down(&place, &plan, &trust.admissions)
         .map_err(|error| explain_after_making(error, &missing))?;
-    let unchanged = plan.changes.iter().all(crate::files::Change::is_noop);
+    let unchanged = plan.changes.iter().all(files::Change::is_noop);
     let reload = if options.no_reload || unchanged {
         "not"
     } else {
         reload(&place, &mut plan.notes)
     };
-    warn_of_other_rules(&place, &admissions, &mut plan.notes);
+    warn_of_other_rules(&place, &trust.admissions, &mut plan.notes);
     terminal.answer(&report(&plan, reload), render)
 }
 
@@ -126,16 +133,15 @@ fn warn_of_other_rules(place: &Place, admissions: &[Admission], notes: &mut Vec<
 }
 
 fn report(
-    trusted: &Trusted,
+    trust: &Trust,
     plan: &Plan,
-    admissions: &[Admission],
-    missing: &[Account],
+    missing: &[AccountName],
     options: &Install,
     reload: &'static str,
 ) -> Report {
     Report {
-        ca: trusted.known.url.clone(),
-        fingerprint: trusted.known.fingerprint.clone(),
+        ca: trust.ca.known.url.clone(),
+        fingerprint: trust.ca.known.fingerprint.clone(),
         user_ca: plan
             .ca_keys
             .iter()
@@ -144,7 +150,8 @@ fn report(
                 fingerprint: fingerprint.clone(),
             })
             .collect(),
-        accounts: admissions
+        accounts: trust
+            .admissions
             .iter()
             .map(|admission| Opened {
                 account: admission.account.to_string(),

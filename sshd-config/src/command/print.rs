@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{admissions, explain};
 use crate::ca;
 use crate::cli::{Format, Print};
-use crate::install::DROP_IN;
+use crate::host::DROP_IN;
 use crate::trust::sshd_lines;
 use crate::trust::{Admission, CaKeys};
 

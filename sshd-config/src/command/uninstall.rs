@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use super::{explain, place};
 use crate::cli::Uninstall;
-use crate::{diff, install};
+use crate::install::InstallError;
+use crate::{diff, files, install, plan};
 
 #[derive(Serialize)]
 struct Report {
@@ -18,7 +19,9 @@ struct Report {
 
 pub(super) fn run(options: &Uninstall, terminal: &mut Terminal) -> Result<(), Failure> {
     let place = place(&options.place);
-    let changes = install::plan_removal(&place, options.force).map_err(explain)?;
+    let manifest = place.installed().map_err(explain)?;
+    let manifest = manifest.ok_or_else(|| explain(InstallError::NotInstalled(place.manifest())))?;
+    let changes = plan::removal(&place, &manifest, options.force, files::read).map_err(explain)?;
     let mut report = Report {
         changed: changes
             .iter()

@@ -2,28 +2,21 @@
 //! sshd_config(5)) that say so to sshd.
 //!
 //! In such a file everything after `#` is cut, text before the last space is read as key options,
-//! and a line feed adds a principal (A34): so names have one small charset, checked here although
-//! the CA checked it too.
+//! and a line feed adds a principal (A34): so nothing but a [`Principal`], read here although the CA
+//! checked it too, gets into one.
 
-use std::fmt;
 use std::str::FromStr;
 
-/// A Unix account name: `[a-z_][a-z0-9_-]{0,31}` (A27).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Account(String);
-
-/// A principal that a certificate of the CA can carry: `role:NAME`, `role:NAME+ACCOUNT`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct RolePrincipal(String);
+use jit_ssh_api::principal::{AccountName, Principal, RoleName};
 
 /// One account and the principals that open it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Admission {
     /// The account.
-    pub(crate) account: Account,
+    pub(crate) account: AccountName,
     /// Roles that open it; empty where the policy says `principals = "accounts"`, and then the
     /// account's own name does.
-    pub(crate) principals: Vec<RolePrincipal>,
+    pub(crate) principals: Vec<Principal>,
 }
 
 /// Why an `--account` is not understood.
@@ -50,72 +43,34 @@ pub(crate) enum AdmissionError {
         /// The account that it was written for.
         account: String,
     },
+    /// Not a principal that this account could have.
+    #[error("`{0}` is no principal of a role for this account")]
+    Principal(String),
     /// An account twice.
     #[error("the account {0} is named twice: write its roles into one --account")]
     Twice(String),
 }
 
-impl Account {
-    /// The name.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+/// `ROLE`, or `ROLE+PERSON` for the person's own account.
+fn principal(text: &str, account: &AccountName) -> Result<Principal, AdmissionError> {
+    let (role, person) = match text.split_once('+') {
+        Some((role, person)) => (role, Some(person)),
+        None => (text, None),
+    };
+    let role = RoleName::new(role).map_err(|_| AdmissionError::Role(text.to_owned()))?;
+    match person {
+        None => Ok(Principal::role(&role)),
+        Some(person) if person == account.as_str() => Ok(Principal::role_of(&role, account)),
+        Some(person) => Err(AdmissionError::OtherPerson {
+            role: text.to_owned(),
+            person: person.to_owned(),
+            account: account.to_string(),
+        }),
     }
 }
 
-impl fmt::Display for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for Account {
-    type Err = AdmissionError;
-
-    fn from_str(text: &str) -> Result<Self, AdmissionError> {
-        let first = |c: u8| c.is_ascii_lowercase() || c == b'_';
-        let rest = |c: u8| first(c) || c.is_ascii_digit() || c == b'-';
-        let mut bytes = text.bytes();
-        let ok = bytes.next().is_some_and(first) && bytes.all(rest) && text.len() <= 32;
-        if ok {
-            Ok(Account(text.to_owned()))
-        } else {
-            Err(AdmissionError::Account(text.to_owned()))
-        }
-    }
-}
-
-impl fmt::Display for RolePrincipal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl RolePrincipal {
-    /// `ROLE`, or `ROLE+PERSON` for the person's own account.
-    fn parse(text: &str, account: &Account) -> Result<Self, AdmissionError> {
-        let (role, person) = match text.split_once('+') {
-            Some((role, person)) => (role, Some(person)),
-            None => (text, None),
-        };
-        let mut bytes = role.bytes();
-        let ok = bytes.next().is_some_and(|c| c.is_ascii_lowercase())
-            && bytes.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
-            && role.len() <= 63;
-        if !ok {
-            return Err(AdmissionError::Role(text.to_owned()));
-        }
-        match person {
-            None => Ok(RolePrincipal(format!("role:{role}"))),
-            Some(person) if person == account.as_str() => {
-                Ok(RolePrincipal(format!("role:{role}+{person}")))
-            }
-            Some(person) => Err(AdmissionError::OtherPerson {
-                role: role.to_owned(),
-                person: person.to_owned(),
-                account: account.to_string(),
-            }),
-        }
-    }
+fn account(text: &str) -> Result<AccountName, AdmissionError> {
+    AccountName::new(text).map_err(|_| AdmissionError::Account(text.to_owned()))
 }
 
 impl FromStr for Admission {
@@ -123,19 +78,19 @@ impl FromStr for Admission {
 
     fn from_str(text: &str) -> Result<Self, AdmissionError> {
         let form = || AdmissionError::Form(text.to_owned());
-        let Some((account, roles)) = text.split_once('=') else {
+        let Some((name, roles)) = text.split_once('=') else {
             return Ok(Admission {
-                account: text.parse()?,
+                account: account(text)?,
                 principals: Vec::new(),
             });
         };
-        let account: Account = account.parse()?;
+        let account = account(name)?;
         let mut principals = Vec::new();
         for role in roles.split(',') {
             if role.is_empty() {
                 return Err(form());
             }
-            let principal = RolePrincipal::parse(role, &account)?;
+            let principal = principal(role, &account)?;
             if !principals.contains(&principal) {
                 principals.push(principal);
             }
@@ -162,6 +117,23 @@ pub(crate) fn distinct(admissions: &[Admission]) -> Result<(), AdmissionError> {
 }
 
 impl Admission {
+    /// One that is kept as names and principals: in the manifest.
+    pub(crate) fn of(name: &str, principals: &[String]) -> Result<Self, AdmissionError> {
+        let account = account(name)?;
+        let read = |text: &String| {
+            let read = Principal::parse(text).ok();
+            let read = read.filter(|principal| {
+                let person = principal.of_username();
+                principal.of_role().is_some() && person.is_none_or(|own| own == account.as_str())
+            });
+            read.ok_or_else(|| AdmissionError::Principal(text.clone()))
+        };
+        Ok(Admission {
+            principals: principals.iter().map(read).collect::<Result<_, _>>()?,
+            account,
+        })
+    }
+
     /// The file's exact text. With `own_name`, certificates of a CA that was trusted before keep
     /// their way in: there, sshd compared principals with the account's name.
     pub(crate) fn render(&self, own_name: bool) -> String {
@@ -170,7 +142,7 @@ impl Admission {
             self.account
         );
         for principal in &self.principals {
-            text.push_str(&principal.0);
+            text.push_str(principal.as_str());
             text.push('\n');
         }
         if own_name || self.principals.is_empty() {
@@ -217,6 +189,36 @@ mod tests {
         let role = |length: usize| format!("observer={}", "r".repeat(length)).parse::<Admission>();
         assert!(role(63).is_ok());
         assert!(matches!(role(64), Err(AdmissionError::Role(_))));
+    }
+
+    #[test]
+    fn what_is_kept_is_read_back_and_nothing_else_than_a_role_of_this_account() {
+        for text in [
+            "observer=production-observer,audit",
+            "alice=dev+alice",
+            "deploy",
+        ] {
+            let admission: Admission = text.parse().unwrap();
+            let principals: Vec<String> = admission
+                .principals
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let read = Admission::of(admission.account.as_str(), &principals);
+            assert_eq!(read, Ok(admission));
+        }
+        for principal in [
+            "root",
+            "role:dev+bob",
+            "role:a b",
+            "role:",
+            "role:a,b",
+            "dev",
+            "role:role:a",
+        ] {
+            let read = Admission::of("alice", &[principal.to_owned()]);
+            assert!(read.is_err(), "{principal:?}");
+        }
     }
 
     #[test]

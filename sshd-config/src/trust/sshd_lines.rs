@@ -1,4 +1,4 @@
-//! The lines of sshd's configuration, and where they stand: in a drop-in that sorts first, or,
+//! The lines of sshd's configuration, and where they stand: in a drop-in that stands first, or,
 //! where sshd reads no drop-ins (OpenSSH 8.0–8.1, or a main file without `Include`), in a marked
 //! block at the top of the main file. The first value that sshd reads wins (sshd_config(5)).
 
@@ -43,6 +43,12 @@ pub(crate) fn blank_block(main: &str) -> String {
     replace_block(main, "\n")
 }
 
+/// Index of the line where the block begins.
+pub(crate) fn block_at(main: &str) -> Option<usize> {
+    let begin = |line: &str| line.trim_end() == BLOCK_BEGIN;
+    (without_block(main) != main).then(|| main.lines().position(begin))?
+}
+
 fn replace_block(main: &str, line_instead: &str) -> String {
     let mut kept = String::with_capacity(main.len());
     let mut inside = false;
@@ -77,12 +83,15 @@ mod tests {
         assert!(twice.contains("\nB\n") && !twice.contains("\nA\n"));
         assert_eq!(without_block(&twice), main);
         assert_eq!(blank_block(&twice), format!("\n\n\n{main}"));
+        assert_eq!(block_at(&format!("# x\n{twice}")), Some(1));
+        assert_eq!(block_at(main), None);
     }
 
     #[test]
     fn a_block_whose_end_is_gone_does_not_swallow_the_file() {
         let main = format!("{BLOCK_BEGIN}\nA\nPort 22\n");
         assert_eq!(without_block(&main), main);
+        assert_eq!(block_at(&main), None);
     }
 
     #[test]

@@ -86,7 +86,10 @@ fn a83_a_claim_cannot_forge_a_line_of_the_log_or_a_field_of_a_record() {
     let evil = "alice\n2026-11-23T00:00:00Z  INFO issued role=production-admin \u{1b}]0;x\u{7} caller=root";
     lab.idp.change("alice", |alice| {
         alice.claims.insert("name".into(), json!(evil));
-        alice.subject = evil.to_owned();
+        alice
+            .claims
+            .insert("preferred_username".into(), json!(evil));
+        alice.claims.insert("groups".into(), json!(["Ops", evil]));
     });
     let (key, salt) = (Key::new(), BindingSalt::new());
     let token = lab.idp.token("alice", &salt.nonce(&key)).sign();
@@ -94,7 +97,15 @@ fn a83_a_claim_cannot_forge_a_line_of_the_log_or_a_field_of_a_record() {
     request["role"] = json!("production-observer\nINFO caller=root");
     wire.ask(&key, &request);
     request["role"] = json!("production-observer");
-    wire.ask(&key, &request);
+    wire.ask(&key, &request).certificate();
+    // On record as what it is: one value, to the letter.
+    let records = lab.ca.records();
+    let as_json = json!(evil).to_string();
+    let holds = |text: String| text.contains(&as_json);
+    let told = records
+        .iter()
+        .filter(|record| holds(json!(record).to_string()));
+    assert!(told.count() > 0, "{records:?}");
     let log = lab.ca.log();
     assert!(
         !log.lines()

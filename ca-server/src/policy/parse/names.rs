@@ -6,9 +6,9 @@ use crate::identity::provider::PROTOCOL;
 use crate::policy::IssuerFact;
 use crate::policy::error::{Fault, did_you_mean};
 use crate::policy::file::{At, Text};
-use crate::policy::principal::{AccountName, NameError};
 use crate::policy::role::OWN;
 use crate::policy::username::shown;
+use crate::policy::{AccountName, NameError};
 
 impl Parser<'_> {
     pub(super) fn place(&mut self, section: &str, name: &Text) -> Option<usize> {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use jit_ssh_api::host::{Labels, is_label};
 
 use super::Parser;
+use crate::policy::RoleName;
 use crate::policy::error::Fault;
 use crate::policy::file::{File, RoleFile, Text, Texts};
-use crate::policy::principal::RoleName;
 use crate::policy::role::{Account, Extension, OWN, Role};
 use crate::policy::rule::source::{Cidr, CidrError};
 

@@ -1,13 +1,16 @@
-//! Names that are safe as principals (invariant 6). What comes in is text from a policy or a claim;
-//! what goes out is a name that no part of OpenSSH can read as anything else: no comma (splits
+//! Names that are safe as principals (invariant 6). What comes in is text from a policy, a claim, a
+//! certificate or a file; what goes out is a name that no part of OpenSSH can read as anything else: no comma (splits
 //! `principals="…"`), `#` (cuts a line of a principals file), space, quote, wildcard, control
 //! character or letter outside of ASCII (A27, A34).
 //!
 //! A role's principal is `role:NAME`, for a person's own account `role:NAME+USERNAME`. A colon is
 //! in no account name, so that no role can ever equal an account, whatever it is called (A58).
-//! This is the first of three layers: the signer and the host check the same charset again.
+//! The policy makes its principals of these, the host writes no other into a principals file, and the
+//! client takes no certificate with others. What the CA signs is checked once more, by code that
+//! shares none of this (`certificate/check.rs`).
 
 use std::fmt;
+use std::str::FromStr;
 
 /// Name of a role: a lower-case letter, then lower-case letters, digits and hyphens; at most 63.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -19,7 +22,7 @@ pub struct RoleName(Box<str>);
 #[serde(transparent)]
 pub struct AccountName(Box<str>);
 
-/// One principal of a certificate. Made from a role or an account, never from text.
+/// One principal of a certificate: of a role, of a role on a person's own account, or an account.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(transparent)]
 pub struct Principal(Box<str>);
@@ -57,15 +60,14 @@ impl RoleName {
         &self.0
     }
 
-    /// Stands for a name that is none, in a policy that will not load.
-    pub(super) fn placeholder() -> Self {
+    /// Stands for a name that is none, where a file with faults is read to its end.
+    pub fn placeholder() -> Self {
         RoleName("unnamed".into())
     }
 }
 
 impl AccountName {
-    /// Checks and takes a name. Says nothing about whether the account is a system's own: see
-    /// [`AccountName::is_reserved`].
+    /// Checks and takes a name. Says nothing about whether the account is a system's own.
     pub fn new(text: &str) -> Result<Self, NameError> {
         check(text, 32, "_", "_-").map(|()| AccountName(text.into()))
     }
@@ -74,25 +76,17 @@ impl AccountName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Accounts that a system, a service or an image owns: nobody gets one because a claim says so,
-    /// only because the policy names it literally (A27).
-    pub fn is_reserved(&self) -> bool {
-        self.0.starts_with('_')
-            || self.0.starts_with("systemd-")
-            || RESERVED.binary_search(&self.as_str()).is_ok()
-    }
 }
 
 impl Principal {
     /// `role:NAME`: the fixed accounts of a role.
     pub fn role(role: &RoleName) -> Self {
-        Principal(format!("role:{role}").into())
+        Principal(format!("{ROLE}{role}").into())
     }
 
     /// `role:NAME+USERNAME`: a person's own account under a role.
     pub fn role_of(role: &RoleName, username: &AccountName) -> Self {
-        Principal(format!("role:{role}+{username}").into())
+        Principal(format!("{ROLE}{role}+{username}").into())
     }
 
     /// The account itself: simple mode.
@@ -100,11 +94,39 @@ impl Principal {
         Principal(account.0.clone())
     }
 
+    /// Reads one back, as it stands in a certificate or a principals file.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let Some(rest) = text.strip_prefix(ROLE) else {
+            return AccountName::new(text).map(|account| Principal::account(&account));
+        };
+        match rest.split_once('+') {
+            None => RoleName::new(rest).map(|role| Principal::role(&role)),
+            Some((role, username)) => Ok(Principal::role_of(
+                &RoleName::new(role)?,
+                &AccountName::new(username)?,
+            )),
+        }
+    }
+
+    /// The role that it is of; none for an account.
+    pub fn of_role(&self) -> Option<&str> {
+        let rest = self.0.strip_prefix(ROLE)?;
+        Some(rest.split_once('+').map_or(rest, |(role, _)| role))
+    }
+
+    /// The person's account that it is for; none for a role's fixed accounts.
+    pub fn of_username(&self) -> Option<&str> {
+        self.0.split_once('+').map(|(_, username)| username)
+    }
+
     /// As it stands in the certificate.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
+
+/// What no account can begin with.
+const ROLE: &str = "role:";
 
 fn check(text: &str, most: usize, start: &str, inside: &str) -> Result<(), NameError> {
     for (index, character) in text.chars().enumerate() {
@@ -156,141 +178,69 @@ macro_rules! text {
 
 text!(RoleName, AccountName, Principal);
 
-/// Sorted. Debian's and Red Hat's base systems, usual services, and the first accounts of images.
-pub(super) const RESERVED: &[&str] = &[
-    "abrt",
-    "adm",
-    "admin",
-    "administrator",
-    "almalinux",
-    "ansible",
-    "apache",
-    "arch",
-    "audio",
-    "avahi",
-    "azureuser",
-    "backup",
-    "bin",
-    "bind",
-    "bitnami",
-    "caddy",
-    "cassandra",
-    "centos",
-    "chrony",
-    "clamav",
-    "clickhouse",
-    "cloud-user",
-    "consul",
-    "core",
-    "couchdb",
-    "cron",
-    "daemon",
-    "dbus",
-    "debian",
-    "debian-tor",
-    "deploy",
-    "dhcpd",
-    "dnsmasq",
-    "docker",
-    "dovecot",
-    "ec2-user",
-    "elasticsearch",
-    "etcd",
-    "exim",
-    "fedora",
-    "ftp",
-    "games",
-    "geoclue",
-    "gerrit",
-    "git",
-    "gitlab",
-    "gitlab-runner",
-    "gnats",
-    "grafana",
-    "guest",
-    "halt",
-    "haproxy",
-    "httpd",
-    "influxdb",
-    "irc",
-    "jenkins",
-    "kafka",
-    "kmem",
-    "kube",
-    "kubernetes",
-    "landscape",
-    "list",
-    "lp",
-    "lxd",
-    "mail",
-    "man",
-    "memcache",
-    "memcached",
-    "messagebus",
-    "minio",
-    "mongo",
-    "mongod",
-    "mongodb",
-    "munin",
-    "mysql",
-    "nagios",
-    "named",
-    "news",
-    "nfsnobody",
-    "nginx",
-    "nobody",
-    "nogroup",
-    "nomad",
-    "ntp",
-    "opc",
-    "operator",
-    "oracle",
-    "pi",
-    "podman",
-    "polkitd",
-    "pollinate",
-    "postfix",
-    "postgres",
-    "prometheus",
-    "proxy",
-    "rabbitmq",
-    "redis",
-    "rocky",
-    "root",
-    "rpc",
-    "rpcuser",
-    "rpm",
-    "rtkit",
-    "saned",
-    "shadow",
-    "shutdown",
-    "smmsp",
-    "snmp",
-    "squid",
-    "sshd",
-    "sssd",
-    "staff",
-    "stunnel",
-    "sudo",
-    "sync",
-    "sys",
-    "syslog",
-    "tcpdump",
-    "tomcat",
-    "toor",
-    "tss",
-    "tty",
-    "ubuntu",
-    "unbound",
-    "users",
-    "uucp",
-    "uuidd",
-    "vagrant",
-    "vault",
-    "video",
-    "wheel",
-    "www",
-    "www-data",
-    "zabbix",
-    "zookeeper",
-];
+impl FromStr for AccountName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        AccountName::new(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_principal_is_read_back_as_what_it_was_made_of() {
+        let (role, own) = (
+            RoleName::new("ops").unwrap(),
+            AccountName::new("bob").unwrap(),
+        );
+        for (principal, of_role, of_username) in [
+            (Principal::role(&role), Some("ops"), None),
+            (Principal::role_of(&role, &own), Some("ops"), Some("bob")),
+            (Principal::account(&own), None, None),
+        ] {
+            assert_eq!(Principal::parse(principal.as_str()), Ok(principal.clone()));
+            assert_eq!(principal.of_role(), of_role);
+            assert_eq!(principal.of_username(), of_username);
+        }
+    }
+
+    #[test]
+    fn what_sshd_could_read_as_something_else_is_no_principal() {
+        for text in [
+            "",
+            "role:",
+            "role:+bob",
+            "role:ops+",
+            "role:ops+bob+root",
+            "role:ops,root",
+            "Role:ops",
+            "role:ops\nroot",
+            "role:ops root",
+            "role:ops#",
+            "role:*",
+            "*",
+            "ops:role",
+            "role:role:ops",
+            "role:ops+Bob",
+            "root,bob",
+            "role:ops@host",
+            "-o",
+        ] {
+            assert!(Principal::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_a_principal_stays_itself(text in "(role:)?[a-z_+:,\\-@]{0,12}") {
+            if let Ok(principal) = Principal::parse(&text) {
+                prop_assert_eq!(principal.as_str(), text);
+            }
+        }
+    }
+}
