@@ -2,6 +2,7 @@
 //! For each CA, and only for its hosts:
 //!
 //! ```text
+//! Host db01.prod.example.com        # for shells that complete host names
 //! Match originalhost "db01.prod.example.com,db"       # enrolled hosts, and the person's aliases
 //!     StrictHostKeyChecking yes   UserKnownHostsFile …/known_hosts   UpdateHostKeys no …
 //! Match final host "db01.prod.example.com"
@@ -191,6 +192,10 @@ fn render_part(
     let mut text = format!("\n# {name}\n");
     let known_hosts = part.files.known_hosts();
     if !owned.names.is_empty() {
+        // Says nothing to ssh: shells complete the names in such lines.
+        for list in known_hosts::lists(owned.names.keys().map(String::as_str)) {
+            text.push_str(&format!("Host {}\n", list.replace(',', " ")));
+        }
         let strict = strict(&known_hosts)?;
         // The person sends the name to some address; what must be there is that host.
         for name in aliases.beside(&owned.names) {
@@ -383,7 +388,18 @@ pub(crate) fn include_line(include: &Path) -> Result<String, ConfigError> {
     if text.contains(['*', '?', '[', '$', '%']) {
         return Err(ConfigError::Path(include.to_owned()));
     }
-    Ok(format!("Include \"{text}\""))
+    // Shells that complete host names follow an Include without quotes alone.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/._-+@".contains(&b);
+    if text.bytes().all(plain) {
+        Ok(format!("Include {text}"))
+    } else {
+        Ok(format!("Include \"{text}\""))
+    }
+}
+
+/// Whether a line is that one, with quotes or without.
+fn is_line(existing: &str, line: &str) -> bool {
+    existing.trim().replace('"', "") == line.replace('"', "")
 }
 
 /// `~/.ssh/config` with the include in its first line.
@@ -401,7 +417,7 @@ pub(crate) fn with_include(config: &str, line: &str) -> String {
 pub(crate) fn without_include(config: &str, line: &str) -> String {
     config
         .split_inclusive('\n')
-        .filter(|existing| existing.trim() != line)
+        .filter(|existing| !is_line(existing, line))
         .collect()
 }
 
@@ -411,7 +427,7 @@ pub(crate) fn has_include(config: &str, line: &str) -> bool {
         .lines()
         .map(str::trim)
         .find(|existing| !existing.is_empty() && !existing.starts_with('#'))
-        == Some(line)
+        .is_some_and(|existing| is_line(existing, line))
 }
 
 /// Lines removed and added, as `diff` shows them.

@@ -416,6 +416,12 @@ fn the_include_comes_first_once_and_goes_without_a_trace() {
         assert_eq!(with_include(&with, &line), with);
         assert_eq!(without_include(&with, &line), own);
     }
+    // A line of before is the same line, and no second one comes beside it.
+    let plain = include_line(Path::new("/home/a/jit/ssh_config")).unwrap();
+    assert_eq!(plain, "Include /home/a/jit/ssh_config");
+    let quoted = "Include \"/home/a/jit/ssh_config\"\nHost x\n";
+    assert!(has_include(quoted, &plain));
+    assert_eq!(with_include(quoted, &plain), format!("{plain}\nHost x\n"));
     let below = format!("Host x\n  User y\n{line}\n");
     assert!(
         !has_include(&below, &line),
@@ -707,6 +713,25 @@ fn a50_one_ca_never_speaks_for_the_hosts_of_another() {
             );
         }
     }
+}
+
+/// What bash-completion, zsh and fish read of an include: `Host` lines, names between blanks.
+#[test]
+fn shells_find_the_names_to_complete() {
+    let login = login(&["*.prod.example.com"], &["observer"]);
+    let bench = Bench::with_fleet(
+        &login,
+        true,
+        &fleet(&[OURS, "web01.prod.example.com"], "observer"),
+        &Aliases::default(),
+    );
+    let include = std::fs::read_to_string(bench.folder.path().join("include")).unwrap();
+    let hosts: Vec<&str> = include
+        .lines()
+        .filter_map(|line| line.strip_prefix("Host "))
+        .flat_map(str::split_whitespace)
+        .collect();
+    assert_eq!(hosts, [OURS, "web01.prod.example.com"]);
 }
 
 #[test]
