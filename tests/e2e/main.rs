@@ -19,6 +19,7 @@ mod demo;
 mod doctor;
 mod fleet_client;
 mod host;
+mod hosts;
 mod invariants;
 mod login;
 mod keyring;
