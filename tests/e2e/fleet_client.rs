@@ -2,12 +2,19 @@
 //! certificate of this CA for this name, whatever the person's own configuration allows (A50).
 
 use std::fs;
+use std::path::PathBuf;
 
+use jit_ssh_api::host::Enrolment;
+use jit_ssh_tests::ca;
 use jit_ssh_tests::client::Laptop;
+use jit_ssh_tests::clock;
+use jit_ssh_tests::host::{HostWire, invitation};
 use jit_ssh_tests::keygen;
 use jit_ssh_tests::lab::{Builder, Lab};
 use jit_ssh_tests::sshd::{HostCertificate, Plan, Sshd};
+use jit_ssh_tests::wire::Key;
 use jit_ssh_tests::world::World;
+use ssh_key::PrivateKey;
 
 use crate::scene::{self, BASTION, DB, WEB};
 
@@ -23,7 +30,7 @@ fn certificate(lab: &Lab, names: &str) -> HostCertificate {
     }
 }
 
-/// A world in which `WEB` is what it says, and whatever a test makes of the others.
+/// Servers that are enrolled or not, as a test says, and a laptop that has never seen any of them.
 struct Fleet {
     servers: Vec<Sshd>,
     world: World,
@@ -54,36 +61,50 @@ impl Fleet {
         })
     }
 
-    /// A laptop that has never seen any of the servers, signed in, with these hosts enrolled.
-    fn laptop(&self, enrolled: &[&str]) -> Laptop<'_> {
+    /// A server enrols with its own host key, and shows the certificate from its next connection on.
+    fn enrol(&self, name: &str, labels: &[(&str, &str)]) -> Enrolment {
+        let folder = self.server(name).folder();
+        let key = PrivateKey::read_openssh_file(&folder.join("host_key")).unwrap();
+        let token = self.lab.ca.invite(&invitation(&[name], labels)).token;
+        let host = HostWire::with(self.lab.wire(), vec![Key(key)]);
+        let (_, enrolment) = host.enrolled(&token, &[name]);
+        let certificate = &enrolment.certificates[0].certificate;
+        fs::write(folder.join("host_key-cert.pub"), certificate).unwrap();
+        enrolment
+    }
+
+    /// A laptop of somebody who signed in, with the include written.
+    fn laptop(&self) -> Laptop<'_> {
         self.lab.idp.seat("alice");
         let servers: Vec<&Sshd> = self.servers.iter().collect();
         let laptop = Laptop::new(&self.world, "alice", &servers);
         fs::remove_file(laptop.home().join(".ssh/known_hosts")).unwrap();
+        sign_in(&laptop, &self.lab);
         laptop
-            .jit(&["login", "--ca", &self.lab.ca.url, "--ssh-config"])
-            .args(["--fingerprint", &self.lab.ca.fingerprint()])
-            .go()
-            .ok();
-        self.enrol(&laptop, enrolled);
-        laptop
-    }
-
-    /// The CA told the laptop of these hosts.
-    fn enrol(&self, laptop: &Laptop<'_>, names: &[&str]) {
-        let mut text = "heard 9999999999\n".to_owned();
-        for name in names {
-            text += &format!("{name} production-observer=observer\n");
-        }
-        let fleet = laptop.home().join(".config/jit-ssh/cas/ca.test/fleet");
-        fs::write(fleet, text).unwrap();
-        laptop.jit(&["ssh-config"]).go().ok();
     }
 
     fn server(&self, name: &str) -> &Sshd {
         let found = self.servers.iter().find(|server| server.name == name);
         found.unwrap()
     }
+}
+
+fn sign_in(laptop: &Laptop<'_>, lab: &Lab) {
+    laptop
+        .jit(&["login", "--ca", &lab.ca.url, "--ssh-config"])
+        .args(["--fingerprint", &lab.ca.fingerprint()])
+        .go()
+        .ok();
+}
+
+/// A server with a place for its certificate.
+fn enrolling(lab: &Lab, plan: Plan, name: &str) -> Plan {
+    let certificate = lab.dir.join(&format!("servers/{name}/host_key-cert.pub"));
+    plan.line(&format!("HostCertificate {}", certificate.display()))
+}
+
+fn file_of(laptop: &Laptop<'_>, name: &str) -> PathBuf {
+    laptop.home().join(".config/jit-ssh/cas/ca.test").join(name)
 }
 
 /// What a person might have written who is tired of questions.
@@ -98,16 +119,18 @@ fn write_below(laptop: &Laptop<'_>, lines: &str) {
 #[test]
 fn no_host_key_question_is_asked_and_nothing_is_learnt_about_an_enrolled_host() {
     let fleet = crate::scene!(Fleet::new(|lab, plan| vec![
-        plan(WEB).certified(certificate(lab, WEB)),
+        enrolling(lab, plan(WEB), WEB),
         plan(DB),
     ]));
-    let laptop = fleet.laptop(&[WEB]);
+    fleet.enrol(WEB, &[("env", "production")]);
+    let laptop = fleet.laptop();
     let alias = format!(
         "Host web\n    HostName {WEB}\n    Port {}\n",
         fleet.server(WEB).port
     );
     write_below(&laptop, &format!("{alias}{WEAK}"));
-    laptop.jit(&["ssh-config"]).go().ok();
+    // An alias is found at the next contact with the CA.
+    laptop.jit(&["hosts"]).go().ok();
     // In batch mode, a question is a refusal.
     for name in [WEB, "web", "WEB01.prod.example.com"] {
         let who = laptop.ssh(&[name, "id -un"]).ok();
@@ -115,11 +138,11 @@ fn no_host_key_question_is_asked_and_nothing_is_learnt_about_an_enrolled_host() 
         assert!(!who.stderr.contains("Warning"), "{who}");
     }
     assert!(!laptop.home().join(".ssh/known_hosts").exists());
-    let ours = laptop
-        .home()
-        .join(".config/jit-ssh/cas/ca.test/known_hosts");
+    let ours = file_of(&laptop, "known_hosts");
     let before = fs::read_to_string(&ours).unwrap();
+    let line = format!("@cert-authority {WEB} ssh-ed25519 ");
     assert_eq!(before.matches("@cert-authority").count(), 1, "{before}");
+    assert!(before.contains(&line), "{before}");
     // The control: a host that is not enrolled is the person's own matter.
     laptop.ssh(&[DB, "true"]).ok();
     let learnt = fs::read_to_string(laptop.home().join(".ssh/known_hosts")).unwrap();
@@ -129,6 +152,7 @@ fn no_host_key_question_is_asked_and_nothing_is_learnt_about_an_enrolled_host() 
 
 #[test]
 fn a50_an_impostor_without_this_cas_certificate_for_this_name_is_refused() {
+    const EXPIRED: &str = "elsewhere.example.net";
     let fleet = crate::scene!(Fleet::new(|lab, plan| {
         let other = lab.dir.join("other-host-ca");
         keygen::generate(&other, &["-t", "ed25519"]);
@@ -139,17 +163,21 @@ fn a50_an_impostor_without_this_cas_certificate_for_this_name_is_refused() {
         };
         let expired = HostCertificate {
             validity: "-2h:-1h".to_owned(),
-            ..certificate(lab, "elsewhere.example.net")
+            ..certificate(lab, EXPIRED)
         };
         vec![
             plan(DB),
             plan(DB2).certified(of_another),
             plan(BASTION).certified(certificate(lab, WEB)),
-            plan("elsewhere.example.net").certified(expired),
+            plan(EXPIRED).certified(expired),
         ]
     }));
-    let names = [DB, DB2, BASTION, "elsewhere.example.net"];
-    let laptop = fleet.laptop(&names);
+    // The machines that answer are not the ones that enrolled by these names.
+    let names = [DB, DB2, BASTION, EXPIRED];
+    for name in names {
+        fleet.lab.ca.enrol(&[name], &[]);
+    }
+    let laptop = fleet.laptop();
     // The person has seen the keys of all of them before, and takes whatever is new.
     let known: String = fleet.servers.iter().map(Sshd::known_host).collect();
     fs::write(laptop.home().join(".ssh/known_hosts"), known).unwrap();
@@ -171,17 +199,160 @@ fn a50_an_impostor_without_this_cas_certificate_for_this_name_is_refused() {
     refused("db", "No ED25519 host key is known");
     refused(DB2, "No ED25519 host key is known");
     refused(BASTION, "name is not a listed principal");
-    refused("elsewhere.example.net", "expired");
+    refused(EXPIRED, "expired");
     // And so it stays where `ensure` gives no certificate.
     laptop.jit(&["logout"]).go().ok();
     refused(DB, "No ED25519 host key is known");
     for server in &fleet.servers {
         assert!(!server.log().contains("Accepted"), "{}", server.log());
     }
-    // The control: without our block, each of them would have been let in or asked about.
+    // The control: without our block, nothing of this is refused.
     laptop.jit(&["ssh-config", "--remove"]).go().ok();
     for name in names {
         let said = laptop.ssh(&[name, "true"]).failed();
         assert!(!said.stderr.contains("verification failed"), "{said}");
     }
+}
+
+/// Roles for the same account, each on hosts of its own.
+fn policy_by_labels() -> String {
+    let labelled = |policy: String, role: &str, label: &str| {
+        let head = format!("[roles.{role}]\n");
+        assert!(policy.contains(&head));
+        policy.replace(&head, &format!("{head}hosts = {{ env = \"{label}\" }}\n"))
+    };
+    let policy = ca::POLICY.replace("order = [", "order = [\"staging\", ");
+    let policy = policy.replace(
+        "[roles.jump]",
+        "[roles.staging]\naccounts = [\"observer\"]\nmax_validity = \"15m\"\n\n[roles.jump]",
+    );
+    let policy = policy.replace(
+        "\"jump\"]\n\n[[grants]]",
+        "\"jump\", \"staging\"]\n\n[[grants]]",
+    );
+    let policy = labelled(policy, "staging", "staging");
+    labelled(policy, "production-observer", "production")
+}
+
+#[test]
+fn hosts_are_named_with_the_roles_that_they_admit_and_ssh_takes_one_of_these() {
+    let fleet = crate::scene!(Fleet::with(
+        Lab::builder().policy(&policy_by_labels()),
+        |lab, plan| vec![enrolling(lab, plan(WEB), WEB)]
+    ));
+    let web = fleet.enrol(WEB, &[("env", "production")]);
+    fleet.lab.ca.enrol(&[DB], &[("env", "staging")]);
+    let laptop = fleet.laptop();
+    let said = laptop.jit(&["hosts"]).go().ok();
+    let line = |name: &str| {
+        let found: Vec<_> = said
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with(name))
+            .collect();
+        found
+            .iter()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        line(WEB),
+        [
+            format!("{WEB} observer production-observer"),
+            format!("{WEB} deploy jump")
+        ],
+        "{said}"
+    );
+    assert_eq!(
+        line(DB),
+        [
+            format!("{DB} observer staging"),
+            format!("{DB} deploy jump")
+        ],
+        "{said}"
+    );
+    let json = laptop.jit(&["hosts", "--json"]).go().ok().json();
+    assert_eq!(json["hosts"].as_array().unwrap().len(), 2, "{json}");
+    assert_eq!(
+        json["hosts"][1]["roles"][0]["role"], "production-observer",
+        "{json}"
+    );
+    // By the policy's order it would be `staging`, which that server does not admit.
+    laptop.ssh(&[WEB, "true"]).ok();
+    assert!(fleet.server(WEB).log().contains("role=production-observer"));
+    // A host that is revoked is no host any more.
+    let path = format!("/v1/admin/hosts/{}", web.host);
+    assert_eq!(fleet.lab.ca.local("DELETE", &path, b"").status, 200);
+    let said = laptop.jit(&["hosts"]).go().ok();
+    assert!(!said.stdout.contains(WEB), "{said}");
+    let known = fs::read_to_string(file_of(&laptop, "known_hosts")).unwrap();
+    assert!(known.contains(DB) && !known.contains(WEB), "{known}");
+}
+
+#[test]
+fn a_host_that_enrols_is_heard_of_by_the_way_of_a_renewal_and_by_no_valid_certificate() {
+    let fleet = crate::scene!(Fleet::new(|lab, plan| vec![enrolling(lab, plan(WEB), WEB)]));
+    let laptop = fleet.laptop();
+    fleet.enrol(WEB, &[]);
+    let list = file_of(&laptop, "fleet");
+    let heard = |text: &str| fs::write(&list, text).unwrap();
+    let ensure = || {
+        laptop
+            .jit(&["ensure", "--host", WEB, "--account", "observer"])
+            .go()
+            .ok();
+    };
+    let asked = || fleet.lab.ca.log().matches("route=\"/v1/hosts\"").count();
+    let before = asked();
+    heard("heard 1\n");
+    ensure();
+    for path in scene::certificates(&laptop) {
+        fs::remove_file(path).unwrap();
+    }
+    // A list that is fresh is not asked for again.
+    heard("heard 9999999999\n");
+    ensure();
+    assert_eq!(asked(), before);
+    for path in scene::certificates(&laptop) {
+        fs::remove_file(path).unwrap();
+    }
+    heard("heard 1\n");
+    ensure();
+    clock::until("the list to be there", || {
+        let known = fs::read_to_string(file_of(&laptop, "known_hosts")).ok()?;
+        known.contains(WEB).then_some(())
+    });
+    assert_eq!(asked(), before + 1);
+    let include = fs::read_to_string(laptop.home().join(".config/jit-ssh/ssh_config")).unwrap();
+    assert!(
+        include.contains(&format!("Match originalhost \"{WEB}\"")),
+        "{include}"
+    );
+    laptop.ssh(&[WEB, "true"]).ok();
+}
+
+#[test]
+fn a50_a_second_ca_that_names_the_hosts_of_the_first_is_told_of_and_not_believed() {
+    let fleet = crate::scene!(Fleet::new(|lab, plan| vec![enrolling(lab, plan(WEB), WEB)]));
+    fleet.enrol(WEB, &[]);
+    let laptop = fleet.laptop();
+    // Its name comes first in the alphabet.
+    let other = Lab::builder().name("a.test").start();
+    other.ca.enrol(&[WEB], &[]);
+    other.ca.enrol(&["db.other.example.org"], &[]);
+    sign_in(&laptop, &other);
+    let said = laptop.jit(&["ssh-config"]).go().ok();
+    assert!(said.stderr.contains("a.test names the host"), "{said}");
+    assert!(said.stderr.contains("which is ca.test's"), "{said}");
+    laptop.ssh(&[&format!("observer@{WEB}"), "true"]).ok();
+    let theirs = file_of(&laptop, "../a.test/known_hosts");
+    let theirs = fs::read_to_string(theirs).unwrap();
+    assert!(
+        theirs.contains("db.other.example.org") && !theirs.contains(WEB),
+        "{theirs}"
+    );
+    assert_eq!(
+        laptop.effective(WEB, "userknownhostsfile"),
+        [file_of(&laptop, "known_hosts").display().to_string()]
+    );
 }
