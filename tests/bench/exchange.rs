@@ -123,6 +123,7 @@ fn main() {
         "rss_mb_16": round(rss_16),
         "cpu_us_per_certificate": round(cpu * 1e6),
         "ensure_ms": round(client.ensure),
+        "ensure_5000_hosts_ms": round(client.ensure_fleet),
         "status_short_ms": round(client.status),
         "startup_ms": round(start_up),
         "certificates": size.certificates,
@@ -158,6 +159,10 @@ fn main() {
     println!(
         "  jit-ssh ensure             {:>7.2} ms with a valid certificate",
         client.ensure
+    );
+    println!(
+        "  the same                   {:>7.2} ms with 5,000 enrolled hosts",
+        client.ensure_fleet
     );
     println!("  jit-ssh status --short     {:>7.2} ms", client.status);
 }
@@ -374,6 +379,8 @@ fn start_up(ca: &mut Ca, runs: usize) -> f64 {
 
 struct Client {
     ensure: f64,
+    /// With 5,000 enrolled hosts.
+    ensure_fleet: f64,
     status: f64,
 }
 
@@ -429,8 +436,18 @@ fn client(lab: &Lab, runs: usize) -> Client {
             .collect();
         median(&mut times)
     };
+    let without = time(&ensure);
+    let list = home.join(".config/jit-ssh/cas/ca.test/fleet");
+    let mut hosts = "heard 1\n".to_owned();
+    for number in 1..5000 {
+        hosts +=
+            &format!("web-{number:04}.prod.example.com production-observer=observer jump=deploy\n");
+    }
+    hosts += "db01.prod.example.com production-observer=observer jump=deploy\n";
+    jit_ssh_tests::ca::replace(&list, &hosts);
     Client {
-        ensure: time(&ensure),
+        ensure: without,
+        ensure_fleet: time(&ensure),
         status: time(&["status", "--short"]),
     }
 }
