@@ -11,9 +11,11 @@ use jit_ssh_tests::clock;
 use jit_ssh_tests::host::{HostWire, invitation};
 use jit_ssh_tests::keygen;
 use jit_ssh_tests::lab::{Builder, Lab};
+use jit_ssh_tests::proxy::Proxy;
 use jit_ssh_tests::sshd::{HostCertificate, Plan, Sshd};
 use jit_ssh_tests::wire::Key;
 use jit_ssh_tests::world::World;
+use serde_json::json;
 use ssh_key::PrivateKey;
 
 use crate::scene::{self, BASTION, DB, WEB};
@@ -355,4 +357,76 @@ fn a50_a_second_ca_that_names_the_hosts_of_the_first_is_told_of_and_not_believed
         laptop.effective(WEB, "userknownhostsfile"),
         [file_of(&laptop, "known_hosts").display().to_string()]
     );
+}
+
+#[test]
+fn a44_a50_a_list_of_hosts_that_lies_about_keys_and_names_writes_neither() {
+    let fleet = crate::scene!(Fleet::new(|lab, plan| {
+        let evil = lab.dir.join("evil-host-ca");
+        keygen::generate(&evil, &["-t", "ed25519"]);
+        let of_evil = HostCertificate {
+            ca: evil,
+            passphrase: String::new(),
+            ..certificate(lab, WEB)
+        };
+        vec![plan(WEB).certified(of_evil)]
+    }));
+    fleet.lab.ca.enrol(&[WEB], &[]);
+    let evil = keygen::public(&fleet.lab.dir.join("evil-host-ca"));
+    let key = evil.clone();
+    let names = [
+        "*",
+        "*.prod.example.com",
+        "x\n    ProxyCommand id",
+        "x ssh-ed25519 AAAA\n* ssh-ed25519 AAAA",
+        "$(id)",
+        "a b",
+        "!web01",
+        "",
+    ];
+    let proxy = Proxy::start(fleet.lab.ca.address, move |path, answer| {
+        if path == "/v1/hosts" {
+            answer["host_ca"].as_array_mut().unwrap().push(json!(key));
+            let role = json!({ "role": "a=b c\n", "accounts": ["root", "x\nUser root"] });
+            let hosts = answer["hosts"].as_array_mut().unwrap();
+            hosts.push(json!({ "names": names, "roles": [role] }));
+        }
+    });
+    fleet.lab.idp.seat("alice");
+    let servers: Vec<&Sshd> = fleet.servers.iter().collect();
+    let laptop = Laptop::new(&fleet.world, "alice", &servers);
+    laptop
+        .jit(&["login", "--ca", &proxy.url, "--ssh-config"])
+        .args(["--fingerprint", &fleet.lab.ca.fingerprint()])
+        .go()
+        .ok();
+    let said = laptop.jit(&["hosts"]).go().ok();
+    assert!(said.stderr.contains("left out"), "{said}");
+    assert!(proxy.seen().iter().any(|path| path == "/v1/hosts"));
+    let known = fs::read_to_string(file_of(&laptop, "known_hosts")).unwrap();
+    let lines: Vec<&str> = known
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    assert_eq!(lines.len(), 1, "{known}");
+    assert!(
+        lines[0].starts_with(&format!("@cert-authority {WEB} ssh-ed25519 ")),
+        "{known}"
+    );
+    assert!(
+        !evil.contains(lines[0].rsplit(' ').next().unwrap()),
+        "{known}"
+    );
+    let include = fs::read_to_string(laptop.home().join(".config/jit-ssh/ssh_config")).unwrap();
+    for word in [
+        "ProxyCommand",
+        "$(",
+        "Host *",
+        "originalhost \"*",
+        "User root",
+    ] {
+        assert!(!include.contains(word), "{word}: {include}");
+    }
+    let said = laptop.ssh(&[WEB, "true"]).failed_with(255);
+    assert!(said.stderr.contains("verification failed"), "{said}");
 }
