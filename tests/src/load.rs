@@ -19,12 +19,30 @@ pub async fn connect(address: SocketAddr, tls: &TlsConnector) -> TlsStream<TcpSt
     connected.unwrap()
 }
 
-/// The same, of a CA that may be away.
-pub async fn try_connect(
+async fn try_connect(
     address: SocketAddr,
     tls: &TlsConnector,
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let tcp = TcpStream::connect(address).await?;
+    handshake(tcp, address, tls).await
+}
+
+/// The same from an address of its own, of a CA that may be away.
+pub async fn try_connect_from(
+    from: SocketAddr,
+    address: SocketAddr,
+    tls: &TlsConnector,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind(from)?;
+    handshake(socket.connect(address).await?, address, tls).await
+}
+
+async fn handshake(
+    tcp: TcpStream,
+    address: SocketAddr,
+    tls: &TlsConnector,
+) -> std::io::Result<TlsStream<TcpStream>> {
     tcp.set_nodelay(true)?;
     tls.connect(address.ip().into(), tcp).await
 }
