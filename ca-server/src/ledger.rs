@@ -19,17 +19,21 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use crate::certificate::{CertificateToSign, Kind as CertificateKind, User};
+use crate::host::HostRefusal;
+use crate::host::watch::Watch;
 use crate::login::cache::LoginCache;
 use crate::login::{Change, EndedBy, LiveLogin, LoginId};
 use crate::store::ledger::{self as records, InForce};
 use crate::store::{BundleNumber, DiskState, Store, StoreError, StoreOptions, guard};
 use crate::time::Timestamp;
 
+mod hosts;
 pub mod list;
 pub mod record;
 pub mod refusals;
 mod writer;
 
+pub(crate) use hosts::{Enrols, HostContext, HostRecord};
 use record::{Draft, Fact, Hash, Kind, LeafError, MAX_LEAF, Part, PartName};
 pub use refusals::{Refused, RefusedTo};
 
@@ -68,6 +72,12 @@ pub enum LedgerError {
         /// Which.
         name: String,
     },
+    /// The caller: the key is a host's (A37).
+    #[error("a host has this key")]
+    HostKey,
+    /// The caller or the operator: a host or an invitation.
+    #[error(transparent)]
+    Host(#[from] HostRefusal),
     /// Us: chance gave a serial twice (A35).
     #[error("the serial was used before")]
     SerialTaken,
@@ -184,6 +194,7 @@ pub struct Ledger {
     store: Arc<Store>,
     writer: Writer,
     cache: Arc<LoginCache>,
+    hosts: Arc<Watch>,
     refusals: Mutex<Refusals>,
     rng: Mutex<StdRng>,
 }
@@ -196,6 +207,7 @@ impl Ledger {
         let writer = Writer::start(&store, &cache)?;
         Ok(Arc::new(Ledger {
             store,
+            hosts: Arc::clone(writer.hosts()),
             writer,
             cache,
             refusals: Mutex::default(),
@@ -327,9 +339,14 @@ impl Ledger {
 
     /// The record of a right that was used, and whose it is.
     fn admin(&self, used: &RightUsed<'_>) -> Result<(Who, Draft), LedgerError> {
+        self.admin_as(Kind::Admin, used)
+    }
+
+    /// The same as a record of that kind.
+    fn admin_as(&self, kind: Kind, used: &RightUsed<'_>) -> Result<(Who, Draft), LedgerError> {
         let details = json!({ "source": used.source, "with": bounded(used.with.clone()) });
         let draft = self
-            .draft(Kind::Admin, used.now)
+            .draft(kind, used.now)
             .fact("action", used.action)
             .fact("request", used.request)
             .part(self.part(PartName::Details, &details)?);

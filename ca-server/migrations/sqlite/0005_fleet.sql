@@ -22,6 +22,7 @@ CREATE TABLE invitations (
 CREATE TABLE hosts (
     number           INTEGER PRIMARY KEY,
     id               TEXT    NOT NULL UNIQUE,
+    names            TEXT    NOT NULL,         -- JSON list; what it is or was called
     labels           TEXT    NOT NULL,         -- JSON object
     invitation       INTEGER NOT NULL,         -- invitations.number
     enrolled         INTEGER NOT NULL,         -- ms
@@ -49,6 +50,15 @@ CREATE TABLE host_keys (
     blob     BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX host_keys_host ON host_keys (host, position);
+
+-- Certificates of hosts, to be revoked with the host. Rows go when they are over.
+CREATE TABLE host_certificates (
+    serial INTEGER PRIMARY KEY,
+    host   INTEGER NOT NULL,                   -- hosts.number
+    ca     BLOB    NOT NULL,                   -- blob of the host CA key that signed it
+    ends   INTEGER NOT NULL                    -- ms
+) STRICT;
+CREATE INDEX host_certificates_host ON host_certificates (host, ends);
 
 -- What is revoked, for the lists that sshd reads. What is over (`until`) is no longer listed.
 CREATE TABLE revocations (

@@ -17,17 +17,21 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::LedgerError;
 use super::record::Entry;
+use crate::host::watch::Watch;
 use crate::login::cache::LoginCache;
 use crate::login::{KeyHash, LiveLogin, LoginId};
 use crate::store::checkpoint::Checkpoints;
+use crate::store::hosts::{self, HostRow};
 use crate::store::ledger::{self as records, InForce};
 use crate::store::logins::LoginRow;
 use crate::store::{BundleNumber, Head, Store, StoreError};
 use crate::time::Timestamp;
 
+pub(super) mod host;
 mod login;
 mod step;
 
+use host::HostWork;
 use step::{Failure, Step};
 
 /// What is written even when the disk is nearly full.
@@ -93,6 +97,8 @@ pub(crate) enum Work {
     },
     /// A name that somebody else may have from now on.
     FreeName { name: Name, entry: Entry },
+    /// Something of invitations or hosts.
+    Host(Box<HostWork>),
 }
 
 /// What became of a write.
@@ -102,6 +108,10 @@ pub(crate) struct Outcome {
     pub(crate) index: Option<u64>,
     /// When the login ended, for [`Work::End`].
     pub(crate) ended: Option<Timestamp>,
+    /// Number of the bundle that says so, for [`Work::Host`].
+    pub(crate) bundle: u64,
+    /// Serials of what was revoked with it.
+    pub(crate) serials: Vec<u64>,
 }
 
 /// A handle on the thread.
@@ -109,6 +119,7 @@ pub(crate) struct Writer {
     sender: Option<mpsc::Sender<Job>>,
     writing: Arc<AtomicBool>,
     bundles: watch::Receiver<BundleNumber>,
+    hosts: Arc<Watch>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -125,6 +136,8 @@ impl Writer {
         let (newer_bundle, bundles) = watch::channel(store.bundle_at_open());
         let mut connection = store.take_writer()?;
         let checkpoints = Checkpoints::start(&mut connection, store.path())?;
+        let living = hosts::living(&connection)?;
+        let hosts = Arc::new(Watch::new(living, store.epoch_started()));
         let mut task = Task {
             stopped: false,
             writing: Arc::clone(&writing),
@@ -132,6 +145,8 @@ impl Writer {
             connection,
             store: Arc::clone(store),
             newer_bundle,
+            newest: None,
+            hosts: Arc::clone(&hosts),
             cache: Arc::clone(cache),
         };
         let thread = std::thread::Builder::new()
@@ -145,6 +160,7 @@ impl Writer {
             sender: Some(sender),
             writing,
             bundles,
+            hosts,
             thread: Some(thread),
         })
     }
@@ -157,6 +173,11 @@ impl Writer {
     /// The newest trust bundle, and whoever comes after it.
     pub(crate) fn bundles(&self) -> watch::Receiver<BundleNumber> {
         self.bundles.clone()
+    }
+
+    /// The hosts that live.
+    pub(crate) fn hosts(&self) -> &Arc<Watch> {
+        &self.hosts
     }
 
     /// Durable on return. A caller that goes away meanwhile changes nothing.
@@ -188,8 +209,11 @@ struct Task {
     connection: Connection,
     store: Arc<Store>,
     cache: Arc<LoginCache>,
+    hosts: Arc<Watch>,
     /// Who holds a request for a newer bundle hears of it here, once it is durable.
     newer_bundle: watch::Sender<BundleNumber>,
+    /// What to tell them, once it is.
+    newest: Option<BundleNumber>,
     /// After a final fault: see [`StoreError::is_final`].
     stopped: bool,
     /// What [`Writer::is_writing`] says.
@@ -218,8 +242,14 @@ impl Task {
             match result {
                 Ok(()) => {
                     for news in committed {
-                        news.tell(&self.cache);
+                        news.tell(&self.cache, &self.hosts);
                     }
+                    // After the news: whoever wakes up by it finds what it is about.
+                    self.newer_bundle.send_if_modified(|newest| {
+                        let newer = self.newest.is_some_and(|number| number != *newest);
+                        *newest = self.newest.take().unwrap_or(*newest);
+                        newer
+                    });
                     // Dying here: the records are there, nobody has heard of them, no signature
                     // was made. A certificate's record without a signature harms nobody; a login
                     // is found again by its token.
@@ -317,7 +347,7 @@ impl Task {
         transaction.commit()?;
         // From here on all of the batch is there, also after a power cut.
         if head.bundle != before.bundle {
-            self.newer_bundle.send_replace(head.bundle);
+            self.newest = Some(head.bundle);
         }
         Ok(())
     }
@@ -328,10 +358,12 @@ enum News {
     Opened(LiveLogin, u64),
     Refreshed(LiveLogin, u64),
     Ended(LoginRow),
+    Host(Arc<HostRow>),
+    HostRevoked(String),
 }
 
 impl News {
-    fn tell(self, cache: &LoginCache) {
+    fn tell(self, cache: &LoginCache, hosts: &Watch) {
         match self {
             News::Opened(login, record) => {
                 let _ = login.state.identity_record.set(record);
@@ -342,6 +374,8 @@ impl News {
                 cache.refreshed(login.state);
             }
             News::Ended(row) => cache.ended(&KeyHash(row.key)),
+            News::Host(row) => hosts.lives(row),
+            News::HostRevoked(id) => hosts.revoked(&id),
         }
     }
 }

@@ -15,6 +15,10 @@ pub enum Right {
     Policy,
     /// See the keys and their states.
     Keys,
+    /// Invite, list, label and revoke hosts.
+    Hosts,
+    /// Take away certificates, lock people and roles, see who heard of it.
+    Revoke,
 }
 
 /// The rights of one person.
@@ -23,7 +27,14 @@ pub struct Rights(pub(super) BTreeSet<Right>);
 
 impl Right {
     /// All that there are.
-    pub const ALL: &'static [Right] = &[Right::Audit, Right::Logins, Right::Policy, Right::Keys];
+    pub const ALL: &'static [Right] = &[
+        Right::Audit,
+        Right::Logins,
+        Right::Policy,
+        Right::Keys,
+        Right::Hosts,
+        Right::Revoke,
+    ];
 
     /// As it stands in the policy.
     pub fn name(self) -> &'static str {
@@ -32,6 +43,8 @@ impl Right {
             Right::Logins => "logins",
             Right::Policy => "policy",
             Right::Keys => "keys",
+            Right::Hosts => "hosts",
+            Right::Revoke => "revoke",
         }
     }
 

@@ -12,6 +12,7 @@ use crate::ledger::LedgerError;
 use crate::ledger::record::{Draft, Entry, Kind, Leaf, PartName};
 use crate::login::{Change, LiveLogin, LoginId};
 use crate::store::StoreError;
+use crate::store::hosts;
 use crate::store::ledger::{self as records, Found};
 use crate::store::logins::{self, LoginRow};
 use crate::time::Timestamp;
@@ -64,14 +65,15 @@ impl Step<'_> {
                 self.committed.push(News::Ended(row));
             }
             return Ok(Outcome {
-                index: None,
                 ended: Some(ended),
+                ..Outcome::default()
             });
         }
         let index = self.end(row, entry)?;
         Ok(Outcome {
             index: Some(index),
             ended: Some(entry.time),
+            ..Outcome::default()
         })
     }
 
@@ -123,6 +125,10 @@ impl Step<'_> {
             }
             (None, Change::Opens(_)) => {
                 let person = logins::person(self.connection, &login.identity.person)?;
+                // One key, one job (A37).
+                if hosts::owner_of_key(self.connection, &login.key.0)?.is_some() {
+                    return refused(LedgerError::HostKey);
+                }
                 let replaces = logins::by_key(self.connection, &login.key.0)?;
                 if let Some(other) = &replaces
                     && other.is_live(now)

@@ -64,6 +64,9 @@ impl Step<'_> {
         if let Work::FreeName { name, .. } = &work {
             self.owner_is_away(name, now)?;
         }
+        if let Work::Host(work) = &work {
+            self.judge_host(work, now)?;
+        }
         let found = match &who {
             Who::Nobody => Found::default(),
             Who::Person {
@@ -107,6 +110,7 @@ impl Step<'_> {
                 Some(index)
             }
             Work::Record(entry) => Some(self.append(&entry, found)?),
+            Work::Host(work) => return self.host(*work, found, now),
             Work::End { id, entry } => return self.end_login(id, &entry, now),
             Work::InForce {
                 entry, says, text, ..
@@ -125,7 +129,10 @@ impl Step<'_> {
                 Some(self.append(&entry, found)?)
             }
         };
-        Ok(Outcome { index, ended: None })
+        Ok(Outcome {
+            index,
+            ..Outcome::default()
+        })
     }
 
     /// Whether what is in force has that fact.
