@@ -25,6 +25,9 @@ _jit__ssh() {
             jit__ssh,ensure)
                 cmd="jit__ssh__subcmd__ensure"
                 ;;
+            jit__ssh,hosts)
+                cmd="jit__ssh__subcmd__hosts"
+                ;;
             jit__ssh,inspect)
                 cmd="jit__ssh__subcmd__inspect"
                 ;;
@@ -53,7 +56,7 @@ _jit__ssh() {
 
     case "${cmd}" in
         jit__ssh)
-            opts="-h -V --json --help --version login logout status roles ensure ssh-config inspect doctor completions man"
+            opts="-h -V --json --help --version login logout status roles hosts ensure ssh-config inspect doctor completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -118,6 +121,24 @@ _jit__ssh() {
                     return 0
                     ;;
                 --role)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__hosts)
+            opts="-h --ca --refresh --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ca)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -31,6 +31,7 @@ complete -c jit-ssh -n "__fish_jit_ssh_needs_command" -f -a "login" -d 'Sign in 
 complete -c jit-ssh -n "__fish_jit_ssh_needs_command" -f -a "logout" -d 'End the login and remove its keys from agent and disk'
 complete -c jit-ssh -n "__fish_jit_ssh_needs_command" -f -a "status" -d 'Who is signed in, with which roles, for how long'
 complete -c jit-ssh -n "__fish_jit_ssh_needs_command" -f -a "roles" -d 'Roles that you may have, and what would help with the others'
+complete -c jit-ssh -n "__fish_jit_ssh_needs_command" -f -a "hosts" -d 'Enrolled hosts that you may reach now, as which account, by which role'
 complete -c jit-ssh -n "__fish_jit_ssh_needs_command" -f -a "ensure" -d 'Make sure of a certificate for one account on one host (run by ssh, see `ssh-config`)'
 complete -c jit-ssh -n "__fish_jit_ssh_needs_command" -f -a "ssh-config" -d 'Make plain ssh, scp, rsync, git … use jit-ssh for the CA\'s hosts'
 complete -c jit-ssh -n "__fish_jit_ssh_needs_command" -f -a "inspect" -d 'Say in words what is in a certificate, anybody\'s'
@@ -59,6 +60,10 @@ complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand status" -s h -l help -d 
 complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand roles" -l ca -d 'Name or address of the CA, where several are known' -r
 complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand roles" -l json -d 'Print the answer as one line of JSON'
 complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand roles" -s h -l help -d 'Print help'
+complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand hosts" -l ca -d 'Name or address of the CA, where several are known' -r
+complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand hosts" -l refresh -d 'Print nothing: only keep for plain ssh what is heard (run by `ensure`)'
+complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand hosts" -l json -d 'Print the answer as one line of JSON'
+complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand hosts" -s h -l help -d 'Print help'
 complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand ensure" -l ca -d 'Name or address of the CA, where several are known' -r
 complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand ensure" -l host -d 'Host name, as ssh resolved it (`%h`)' -r
 complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand ensure" -l account -d 'Account on the host (`%r`)' -r

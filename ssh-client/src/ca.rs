@@ -108,6 +108,7 @@ impl Ca {
             source,
             ca_files,
             discovery: contact.discovery,
+            pinned: pinned.map_or_else(jit_ssh_connect::now, |(_, pin)| pin.pinned),
         };
         files.write_pin(&pin)?;
         Self::with(files, pin)
@@ -154,15 +155,9 @@ impl Ca {
 
     /// Blobs of the user CA keys that the pinned identity key vouches for.
     pub(crate) fn user_ca_keys(&self) -> Result<Vec<Vec<u8>>, Failure> {
-        let set = self
-            .pin
-            .discovery
-            .key_set
-            .verify(&self.pin.known.fingerprint)
-            .map_err(ConnectError::KeySet)?;
-        Ok(set
-            .trusted(Purpose::UserCa)
-            .filter_map(|key| blob_of_line(&key.public_key))
+        Ok(trusted(&self.pin, Purpose::UserCa)?
+            .iter()
+            .filter_map(|key| blob_of_line(key))
             .collect())
     }
 
@@ -181,6 +176,18 @@ const AGENT: &str = concat!("jit-ssh/", env!("CARGO_PKG_VERSION"));
 
 /// Longest time for one call to an identity provider.
 const ISSUER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Keys of one purpose that the pinned identity key vouches for and that are not given up, OpenSSH
+/// format.
+pub(crate) fn trusted(pin: &Pin, purpose: Purpose) -> Result<Vec<String>, Failure> {
+    let set = pin
+        .discovery
+        .key_set
+        .verify(&pin.known.fingerprint)
+        .map_err(ConnectError::KeySet)?;
+    let keys = set.trusted(purpose);
+    Ok(keys.map(|key| key.public_key.clone()).collect())
+}
 
 /// How calls are made: environment, and the TLS CAs that the person named.
 pub(crate) fn options(ca_files: &[PathBuf]) -> Options {

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Status(Status),
     /// Roles that you may have, and what would help with the others
     Roles(WhichCa),
+    /// Enrolled hosts that you may reach now, as which account, by which role
+    Hosts(Hosts),
     /// Make sure of a certificate for one account on one host (run by ssh, see `ssh-config`)
     Ensure(Ensure),
     /// Make plain ssh, scp, rsync, git … use jit-ssh for the CA's hosts
@@ -106,6 +108,16 @@ pub(crate) struct Status {
     /// One short line for a shell prompt, from files alone
     #[arg(long)]
     pub(crate) short: bool,
+}
+
+/// `hosts`
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Hosts {
+    #[command(flatten)]
+    pub(crate) which: WhichCa,
+    /// Print nothing: only keep for plain ssh what is heard (run by `ensure`)
+    #[arg(long, hide = true)]
+    pub(crate) refresh: bool,
 }
 
 /// `ensure`

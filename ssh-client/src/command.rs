@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod ensure;
+pub(crate) mod hosts;
 pub(crate) mod inspect;
 pub(crate) mod login;
 pub(crate) mod logout;
@@ -22,6 +23,7 @@ pub(crate) fn run(command: Command, terminal: &mut Terminal) -> Result<(), Failu
         Command::Login(arguments) => jit_ssh_connect::block_on(login::run(&arguments, terminal))?,
         Command::Logout(arguments) => jit_ssh_connect::block_on(logout::run(&arguments, terminal))?,
         Command::Roles(arguments) => jit_ssh_connect::block_on(roles::run(&arguments, terminal))?,
+        Command::Hosts(arguments) => jit_ssh_connect::block_on(hosts::run(&arguments, terminal))?,
         Command::SshConfig(arguments) => ssh_config::run(&arguments, terminal),
         Command::Inspect(arguments) => inspect::run(&arguments, terminal),
         Command::Doctor(arguments) => jit_ssh_connect::block_on(doctor::run(&arguments, terminal))?,

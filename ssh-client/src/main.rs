@@ -7,7 +7,8 @@
 //!      ├► sign_in ─► oidc, key, keyring  a browser sign-in, bound to a fresh key
 //!      ├► renew ─► answer           certificates without a browser; what the CA sends is checked
 //!      ├► ca                        pin, first contact, signed calls
-//!      └► ssh_config                what makes plain `ssh` ask `ensure`
+//!      ├► fleet                     the enrolled hosts that a CA names, strictly read
+//!      └► ssh_config                what makes plain `ssh` ask `ensure`, and believe in enrolled hosts
 //! ```
 
 mod answer;
@@ -15,6 +16,7 @@ mod ca;
 mod certificate;
 mod cli;
 mod command;
+mod fleet;
 mod key;
 mod keyring;
 mod oidc;

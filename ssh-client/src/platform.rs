@@ -201,6 +201,17 @@ pub(crate) fn may_have_keyring() -> bool {
         || set("XDG_RUNTIME_DIR").is_some_and(|folder| Path::new(&folder).join("bus").exists())
 }
 
+/// Starts a program that goes on by itself: what ends us at the terminal does not end it.
+pub(crate) fn start_alone(mut command: std::process::Command) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt as _;
+        command.process_group(0);
+    }
+    // One that does not start is started by the next who has a reason to.
+    let _ = command.spawn();
+}
+
 /// A path as ssh's configuration writes it.
 pub(crate) fn with_slashes(path: &str) -> String {
     if cfg!(windows) {

@@ -2,7 +2,12 @@
 //! refreshed token when it is not. The caller holds the CA's lock: refresh tokens rotate, and two
 //! refreshes at once kill the grant.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jit_ssh_api::host::Reachable;
 use jit_ssh_api::issue::{CertificateAnswer, CertificateRequest, RefreshedToken};
+use jit_ssh_api::key_set::Purpose;
 use jit_ssh_api::problem::Kind;
 use jit_ssh_api::role::RolesAnswer;
 use jit_ssh_connect::{ConnectError, Request, SignProof};
@@ -11,8 +16,11 @@ use jit_ssh_terminal::{Failure, Terminal};
 use crate::answer::{self, AnswerError, Wanted};
 use crate::ca::Ca;
 use crate::certificate::{Certificate, blob_of_line};
+use crate::fleet::Fleet;
+use crate::key::LoginKey;
 use crate::keyring;
 use crate::oidc::{OidcError, refresh};
+use crate::ssh_config::LeftOut;
 use crate::state::{self, CaFiles, LoginState, TokenPlace};
 
 /// What a certificate is wanted for.
@@ -83,6 +91,42 @@ pub(crate) async fn roles(
     Ok(answer)
 }
 
+/// Asks for the enrolled hosts that may be reached now.
+pub(crate) async fn hosts(
+    ca: &mut Ca,
+    key: &mut dyn SignProof,
+    terminal: &mut Terminal,
+) -> Result<Reachable, ConnectError> {
+    let request = Request::get("/v1/hosts").within(HOSTS_PATIENCE);
+    ca.call(&request, key, terminal).await
+}
+
+/// Keeps them, and looks at the key set again where the CA names other host CA keys than it did:
+/// what it names here is believed only once the identity key vouches for it.
+pub(crate) async fn keep_hosts(ca: &mut Ca, answer: &Reachable) -> Result<LeftOut, Failure> {
+    let blobs = |keys: &[String]| -> BTreeSet<_> {
+        keys.iter().filter_map(|key| blob_of_line(key)).collect()
+    };
+    let known = crate::ca::trusted(&ca.pin, Purpose::HostCa)?;
+    if blobs(&known) != blobs(&answer.host_ca) {
+        ca.look_again().await?;
+    }
+    let (fleet, left_out) = Fleet::of(answer, jit_ssh_connect::now());
+    ca.files.write_fleet(&fleet)?;
+    Ok(left_out)
+}
+
+/// Asks and keeps, where a command is about something else: it stands in nobody's way, and the next
+/// contact is another chance.
+pub(crate) async fn refresh_hosts(ca: &mut Ca, login: &LoginState, terminal: &mut Terminal) {
+    let Ok(mut key) = LoginKey::load(&ca.files, login) else {
+        return;
+    };
+    if let Ok(answer) = hosts(ca, &mut key, terminal).await {
+        let _ = keep_hosts(ca, &answer).await;
+    }
+}
+
 async fn identified(
     ca: &mut Ca,
     login: &mut LoginState,
@@ -126,7 +170,7 @@ async fn send(
     ca.call(&request, key, terminal).await
 }
 
-fn judged(error: ConnectError) -> RenewError {
+pub(crate) fn judged(error: ConnectError) -> RenewError {
     match error.kind() {
         Some(Kind::LoginEnded | Kind::TokenRefused | Kind::IdentityStale) => {
             RenewError::SignIn(error.to_string())
@@ -265,6 +309,9 @@ pub(crate) fn remove_dead(files: &CaFiles, now: u64) {
         }
     }
 }
+
+/// Longest time for the list of hosts.
+const HOSTS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Identities are renewed this much before they are stale, in seconds.
 const EARLY: u64 = 5;

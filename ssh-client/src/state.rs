@@ -6,7 +6,10 @@
 //! ```text
 //! ~/.config/jit-ssh/cas/NAME/pin.json           the CA's URL, identity key, last key set
 //! ~/.config/jit-ssh/cas/NAME/hosts.json         what the ssh include is made of
+//! ~/.config/jit-ssh/cas/NAME/fleet              enrolled hosts that the person may reach
+//! ~/.config/jit-ssh/cas/NAME/known_hosts        who vouches for them: what `ssh` believes there
 //! ~/.config/jit-ssh/ssh_config                  what `ssh` includes
+//! ~/.config/jit-ssh/aliases.json                what the person calls hosts, as `ssh` resolved it
 //! ~/.local/state/jit-ssh/NAME/login.json        who is signed in, roles as last heard
 //! ~/.local/state/jit-ssh/NAME/key, key.pub      the login key (in the agent: key.pub alone)
 //! ~/.local/state/jit-ssh/NAME/certs/ACCOUNT@HOST-cert.pub   as `ssh` asks for them
@@ -33,7 +36,9 @@ mod lock;
 pub(crate) use files::{place, read_to_string, read_whole, remove, replace, write};
 pub(crate) use lock::{Lock, PATIENCE};
 
+use crate::fleet::Fleet;
 use crate::platform;
+use crate::ssh_config::aliases::Aliases;
 use files::{MAX_FILE, read_json, remove_dir, write_json};
 use lock::lock;
 
@@ -115,6 +120,21 @@ impl Home {
         self.config.join("ssh_config")
     }
 
+    /// What was found of the person's aliases; a file that is not ours is made again.
+    pub(crate) fn aliases(&self) -> Option<Aliases> {
+        read_json(&self.config.join(ALIASES)).ok().flatten()
+    }
+
+    /// Keeps them.
+    pub(crate) fn write_aliases(&self, aliases: &Aliases) -> Result<(), StateError> {
+        write_json(&self.config.join(ALIASES), aliases)
+    }
+
+    /// Forgets them.
+    pub(crate) fn remove_aliases(&self) -> Result<(), StateError> {
+        remove(&self.config.join(ALIASES))
+    }
+
     /// The files of one CA; nothing is created.
     pub(crate) fn ca(&self, name: &str) -> Result<CaFiles, StateError> {
         if !is_folder_name(name) {
@@ -141,6 +161,18 @@ impl Home {
             .collect();
         cas.sort_by(|a, b| a.name.cmp(&b.name));
         cas
+    }
+
+    /// All CAs that are pinned, the first pinned first: what two of them claim is the first one's.
+    pub(crate) fn cas_by_age(&self) -> Result<Vec<(CaFiles, Pin)>, StateError> {
+        let mut cas = Vec::new();
+        for files in self.cas() {
+            if let Some(pin) = files.pin()? {
+                cas.push((files, pin));
+            }
+        }
+        cas.sort_by_key(|(_, pin)| pin.pinned);
+        Ok(cas)
     }
 
     /// Guards what belongs to no single CA: the ssh include.
@@ -175,6 +207,9 @@ pub(crate) struct Pin {
     pub(crate) ca_files: Vec<PathBuf>,
     /// The last answer that the pinned key vouched for.
     pub(crate) discovery: Discovery,
+    /// When it was pinned, seconds since 1970-01-01 UTC; 0: before this was kept.
+    #[serde(default)]
+    pub(crate) pinned: u64,
 }
 
 /// How the fingerprint came here.
@@ -337,6 +372,31 @@ impl CaFiles {
         read_json(&self.plain_path())
     }
 
+    /// Enrolled hosts, as last heard.
+    pub(crate) fn fleet(&self) -> Result<Fleet, StateError> {
+        let text = self.fleet_text()?.unwrap_or_default();
+        Ok(Fleet::from_text(&text))
+    }
+
+    /// The file of enrolled hosts, to be searched.
+    pub(crate) fn fleet_text(&self) -> Result<Option<String>, StateError> {
+        read_to_string(&self.fleet_path())
+    }
+
+    /// Keeps the enrolled hosts.
+    pub(crate) fn write_fleet(&self, fleet: &Fleet) -> Result<(), StateError> {
+        write(&self.fleet_path(), fleet.to_text().as_bytes())
+    }
+
+    fn fleet_path(&self) -> PathBuf {
+        self.config.join("fleet")
+    }
+
+    /// Known hosts: who vouches for the enrolled ones.
+    pub(crate) fn known_hosts(&self) -> PathBuf {
+        self.config.join("known_hosts")
+    }
+
     fn plain_path(&self) -> PathBuf {
         self.config.join("hosts.json")
     }
@@ -460,6 +520,9 @@ impl CaFiles {
     }
 }
 
+/// Name of the file of aliases.
+const ALIASES: &str = "aliases.json";
+
 /// Name of the lock for sign-ins.
 const SIGN_IN: &str = "sign-in";
 
@@ -535,6 +598,7 @@ mod tests {
                 source: PinSource::Given,
                 ca_files: Vec::new(),
                 discovery,
+                pinned: 0,
             };
             files.write_pin(&pin).unwrap();
             crate::key::LoginKey::keep(&key, &files, None, 60).unwrap();

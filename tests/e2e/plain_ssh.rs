@@ -183,7 +183,7 @@ fn what_would_be_written_is_shown_and_nothing_is_touched() {
     assert_eq!(everything(), before);
     assert_eq!(json["changed"], true, "{json}");
     let include = laptop.home().join(".config/jit-ssh/ssh_config");
-    let line = format!("+ Include \"{}\"", include.display());
+    let line = format!("+ Include {}", include.display());
     assert!(shown.stdout.contains(&line), "{shown}");
     // What was shown is what comes.
     laptop.jit(&["ssh-config"]).go().ok();

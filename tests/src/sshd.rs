@@ -10,7 +10,7 @@ use crate::clock;
 use crate::dir::Dir;
 use crate::keygen;
 use crate::port;
-use crate::process::Child;
+use crate::process::{Child, Run};
 use crate::world::{HOSTS, World};
 
 /// A server to be.
@@ -21,6 +21,20 @@ pub struct Plan {
     principals: Vec<(String, String)>,
     lines: Vec<String>,
     port: Option<u16>,
+    certificate: Option<HostCertificate>,
+}
+
+/// What `ssh-keygen` is to certify a server's host key with.
+#[derive(Clone, Debug)]
+pub struct HostCertificate {
+    /// Private key of the host CA.
+    pub ca: PathBuf,
+    /// Its passphrase.
+    pub passphrase: String,
+    /// The names in the certificate, with commas.
+    pub names: String,
+    /// As `ssh-keygen -V` takes it.
+    pub validity: String,
 }
 
 impl Plan {
@@ -32,6 +46,7 @@ impl Plan {
             principals: Vec::new(),
             lines: Vec::new(),
             port: None,
+            certificate: None,
         }
     }
 
@@ -64,6 +79,13 @@ impl Plan {
         self
     }
 
+    /// It has a host certificate.
+    #[must_use]
+    pub fn certified(mut self, certificate: HostCertificate) -> Self {
+        self.certificate = Some(certificate);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Panics
@@ -75,6 +97,26 @@ impl Plan {
             .find(|(name, _)| *name == self.name)
             .map_or(Ipv4Addr::LOCALHOST, |(_, address)| *address);
         keygen::generate(&folder.join("host_key"), &["-t", "ed25519"]);
+        let mut lines = self.lines.clone();
+        if let Some(HostCertificate {
+            ca,
+            passphrase,
+            names,
+            validity,
+        }) = &self.certificate
+        {
+            Run::new("ssh-keygen")
+                .args(["-q", "-h", "-s"])
+                .arg(ca)
+                .args([
+                    "-P", passphrase, "-I", &self.name, "-n", names, "-V", validity,
+                ])
+                .arg(folder.join("host_key.pub"))
+                .go()
+                .ok();
+            let certificate = folder.join("host_key-cert.pub");
+            lines.push(format!("HostCertificate {}", certificate.display()));
+        }
         let principals = folder.join("principals");
         fs::create_dir_all(&principals).unwrap();
         for (account, line) in &self.principals {
@@ -91,7 +133,7 @@ impl Plan {
         for _ in 0..5 {
             let port = self.port.unwrap_or_else(|| port::free_on(address));
             let config = folder.join("sshd_config");
-            let mut text = self.lines.join("\n");
+            let mut text = lines.join("\n");
             text += &format!(
                 "\nListenAddress {address}:{port}\n\
                  HostKey {host_key}\n\

@@ -6,13 +6,16 @@
 //! and `logout` never wait for somebody else's browser. It ends with an error where there is no
 //! certificate, so that ssh's block does not match and everything else stays the person's own.
 
+use jit_ssh_api::host::HostRole;
 use jit_ssh_api::role::RolesAnswer;
 use jit_ssh_terminal::{Exit, Failure, Terminal};
 
 use crate::ca::{self, Ca};
 use crate::certificate::Certificate;
 use crate::cli::Ensure;
+use crate::command::hosts::refresh_in_background;
 use crate::command::ssh_config::refresh_include;
+use crate::fleet;
 use crate::key::{KeyError, LoginKey};
 use crate::renew::{self, Ask, RenewError};
 use crate::sign_in::{self, SignIn, Turn};
@@ -46,7 +49,9 @@ fn make_sure(arguments: &Ensure, terminal: &mut Terminal) -> Result<(), Failure>
         host: arguments.host.to_ascii_lowercase(),
         account: &arguments.account,
         role,
-    };
+        admitted: None,
+    }
+    .again(&files);
     let now = jit_ssh_connect::now();
     let login = files.login()?;
     if let Some(login) = &login
@@ -65,17 +70,48 @@ struct Asked<'a> {
     host: String,
     account: &'a str,
     role: Option<&'a str>,
+    /// What the host admits, where it is enrolled.
+    admitted: Option<Vec<HostRole>>,
 }
 
-/// The role that serves the account: the named one, else the first by the policy's order.
+impl<'a> Asked<'a> {
+    /// With what is known of the host now. A file that cannot be read is as good as none.
+    fn again(&self, files: &CaFiles) -> Self {
+        let hosts = files.fleet_text().ok().flatten();
+        Asked {
+            host: self.host.clone(),
+            account: self.account,
+            role: self.role,
+            admitted: hosts.and_then(|hosts| fleet::roles_in(&hosts, &self.host)),
+        }
+    }
+
+    /// Whether the host admits the role for the account, as far as is known.
+    fn admits(&self, role: &str) -> bool {
+        let serves = |admitted: &HostRole| {
+            admitted.role == role && admitted.accounts.iter().any(|name| name == self.account)
+        };
+        self.admitted
+            .as_ref()
+            .is_none_or(|list| list.iter().any(serves))
+    }
+}
+
+/// The role that serves the account: the named one, else the first by the policy's order that the
+/// host admits. Where it admits none, the list may be old, and the host has the last word.
 fn pick_role<'a>(roles: &'a RolesAnswer, asked: &Asked<'_>) -> Option<&'a str> {
-    roles
-        .roles
-        .iter()
-        .filter(|role| role.refused.is_none())
-        .filter(|role| asked.role.is_none_or(|named| named == role.name))
-        .find(|role| role.accounts.iter().any(|account| account == asked.account))
-        .map(|role| role.name.as_str())
+    let serving = || {
+        roles
+            .roles
+            .iter()
+            .filter(|role| role.refused.is_none())
+            .filter(|role| asked.role.is_none_or(|named| named == role.name))
+            .filter(|role| role.accounts.iter().any(|account| account == asked.account))
+            .map(|role| role.name.as_str())
+    };
+    serving()
+        .find(|role| asked.admits(role))
+        .or_else(|| serving().next())
 }
 
 /// Everything from files: the login lives, its key is there, the certificate is for this key and
@@ -194,6 +230,7 @@ async fn slowly(
         ..SignIn::default()
     };
     let signed_in = sign_in::sign_in(&mut ca, &wanted, terminal).await?;
+    renew::refresh_hosts(&mut ca, &signed_in.login, terminal).await;
     refresh_include(home);
     signed_in.certificate.map_err(|failure| *failure)?;
     // The ssh that waits read the include as it was, with that agent in it.
@@ -202,7 +239,7 @@ async fn slowly(
             .why(format_args!("{error}."))
             .next("Type the command again: it leaves that agent alone."));
     }
-    place(&files, asked)
+    place(&files, &asked.again(&files))
 }
 
 /// What can be had without the person.
@@ -254,6 +291,7 @@ async fn silently(
             Ok(()) => {
                 refresh_include(home);
                 place(files, asked)?;
+                refresh_in_background(files);
                 return Ok(Silently::Ready);
             }
             Err(RenewError::Failed(failure)) => return Err(*failure),
@@ -331,6 +369,7 @@ mod tests {
             host: "h".into(),
             account,
             role,
+            admitted: None,
         };
         assert_eq!(pick_role(&roles, &asked("observer", None)), Some("first"));
         assert_eq!(
@@ -340,6 +379,23 @@ mod tests {
         assert_eq!(pick_role(&roles, &asked("observer", Some("admin"))), None);
         assert_eq!(pick_role(&roles, &asked("admin", None)), Some("admin"));
         assert_eq!(pick_role(&roles, &asked("git", None)), None);
+        // A host that is enrolled says which; what the person names comes first.
+        let there = |admitted: &str, role| Asked {
+            admitted: Some(vec![HostRole {
+                role: admitted.into(),
+                accounts: vec!["observer".into()],
+            }]),
+            ..asked("observer", role)
+        };
+        for (admitted, named, picked) in [
+            ("second", None, "second"),
+            ("refused", None, "first"),
+            ("unknown", None, "first"),
+            ("second", Some("first"), "first"),
+        ] {
+            let picks = pick_role(&roles, &there(admitted, named));
+            assert_eq!(picks, Some(picked), "{admitted} {named:?}");
+        }
     }
 
     /// A login whose key is in a file, with a certificate for the role that opens `observer`.
@@ -382,6 +438,7 @@ mod tests {
             host: host.into(),
             account,
             role: None,
+            admitted: None,
         };
         for host in ["db01.example.com", "10.1.2.3", "db01.example.com"] {
             assert!(
@@ -431,6 +488,7 @@ mod tests {
             host: "db01".into(),
             account: "observer",
             role: None,
+            admitted: None,
         };
         let now = jit_ssh_connect::now();
         assert!(!is_ready(&files, &login, &asked, now));
@@ -453,6 +511,7 @@ mod tests {
             host: "db01".into(),
             account: "observer",
             role: None,
+            admitted: None,
         };
         assert!(is_ready(&files, &login, &asked, now));
         let all = [

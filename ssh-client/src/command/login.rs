@@ -8,7 +8,7 @@ use crate::ca::{self, Ca, FirstContact};
 use crate::cli::Login;
 use crate::command::ssh_config;
 use crate::platform;
-use crate::renew::Ask;
+use crate::renew::{self, Ask};
 use crate::sign_in::{KeyStore, SignIn, SignedIn, Turn, Way, sign_in, turn};
 use crate::state::{Home, KeyPlace, TokenPlace};
 
@@ -63,6 +63,7 @@ pub(crate) async fn run(arguments: &Login, terminal: &mut Terminal) -> Result<()
         },
     };
     let signed_in = sign_in(&mut ca, &wanted, terminal).await?;
+    renew::refresh_hosts(&mut ca, &signed_in.login, terminal).await;
     let mut shown = describe(&ca, &signed_in, terminal);
     let refused = signed_in.certificate.err();
     if terminal.is_json() {

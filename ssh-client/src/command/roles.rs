@@ -22,6 +22,7 @@ pub(crate) async fn run(arguments: &WhichCa, terminal: &mut Terminal) -> Result<
     let answer = renew::roles(&mut ca, &mut login, &mut key, terminal)
         .await
         .map_err(renew::RenewError::into_failure)?;
+    renew::refresh_hosts(&mut ca, &login, terminal).await;
     refresh_include(&home);
     terminal.answer(&answer, in_words)
 }

@@ -3,16 +3,18 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use jit_ssh_api::key_set::Purpose;
 use jit_ssh_terminal::{Failure, Terminal};
 use serde::Serialize;
 
 use crate::ca;
 use crate::cli::SshConfig;
 use crate::platform;
-use crate::ssh_config::{self, ConfigError, LeftOut, Part};
+use crate::ssh_config::aliases::Aliases;
+use crate::ssh_config::{self, Claimed, ConfigError, LeftOut, Part, Rendered};
 use crate::state::{self, Home, KeyPlace};
 
 /// What is printed.
@@ -40,13 +42,13 @@ pub(crate) fn run(arguments: &SshConfig, terminal: &mut Terminal) -> Result<(), 
     }
     somebody_signed_in(&home)?;
     if arguments.print {
-        let (text, left_out) = content(&home)?;
-        warn(&left_out, terminal);
-        return terminal.raw(text.as_bytes());
+        let rendered = content(&home)?.rendered;
+        warn(&rendered, terminal);
+        return terminal.raw(rendered.include.as_bytes());
     }
     if arguments.dry_run {
         let plan = Plan::to_install(&home)?;
-        warn(&plan.left_out, terminal);
+        warn(&plan.content.rendered, terminal);
         return plan.shown().print(terminal);
     }
     install(&home, terminal)?.print(terminal)
@@ -56,11 +58,9 @@ pub(crate) fn run(arguments: &SshConfig, terminal: &mut Terminal) -> Result<(), 
 pub(crate) fn install(home: &Home, terminal: &mut Terminal) -> Result<Shown, Failure> {
     let _lock = home.lock(state::PATIENCE)?;
     let plan = Plan::to_install(home)?;
-    warn(&plan.left_out, terminal);
+    warn(&plan.content.rendered, terminal);
     check(&plan)?;
-    if plan.include_before.as_deref() != Some(&plan.include_after) {
-        state::write(&plan.include, plan.include_after.as_bytes())?;
-    }
+    plan.content.write(home)?;
     write_config(&plan.config, &plan.config_before, &plan.config_after)?;
     Ok(plan.shown())
 }
@@ -73,16 +73,19 @@ fn remove(home: &Home, dry_run: bool, terminal: &mut Terminal) -> Result<(), Fai
     let before = state::read_to_string(&config)?.unwrap_or_default();
     let plan = Plan {
         include_before: state::read_to_string(&include)?,
-        include_after: String::new(),
+        content: Content::default(),
         config_after: ssh_config::without_include(&before, &line),
         config_before: before,
         include,
         config,
-        left_out: LeftOut::default(),
     };
     if !dry_run {
         write_config(&plan.config, &plan.config_before, &plan.config_after)?;
         state::remove(&plan.include)?;
+        home.remove_aliases()?;
+        for files in home.cas() {
+            state::remove(&files.known_hosts())?;
+        }
     }
     plan.shown().print(terminal)
 }
@@ -101,11 +104,12 @@ pub(crate) fn refresh_include(home: &Home) {
     let Ok(Some(before)) = state::read_to_string(&include) else {
         return;
     };
-    let Ok((after, _)) = content(home) else {
+    let Ok(content) = content(home) else {
         return;
     };
-    if before != after && ssh_reads(&after) != Some(false) {
-        let _ = state::write(&include, after.as_bytes());
+    let after = &content.rendered.include;
+    if before == *after || ssh_reads(after) != Some(false) {
+        let _ = content.write(home);
     }
 }
 
@@ -146,7 +150,7 @@ pub(crate) fn look(home: &Home) -> Result<Found, Failure> {
     if let Some(gone) = ssh_config::programs(&present).into_iter().find(gone) {
         return Ok(Found::NoProgram(gone));
     }
-    Ok(if content(home)?.0 == present {
+    Ok(if content(home)?.rendered.include == present {
         Found::Current
     } else {
         Found::Other
@@ -163,37 +167,126 @@ fn somebody_signed_in(home: &Home) -> Result<(), Failure> {
     Err(ca::not_signed_in())
 }
 
-fn content(home: &Home) -> Result<(String, LeftOut), Failure> {
+/// What is to be on disk.
+#[derive(Default)]
+struct Content {
+    rendered: Rendered,
+    aliases: Option<Aliases>,
+}
+
+impl Content {
+    /// Writes what differs. The known hosts come first: dying before the include is written leaves
+    /// one that names older hosts, which the next contact mends.
+    fn write(&self, home: &Home) -> Result<(), Failure> {
+        let include = home.ssh_include();
+        let known_hosts = self.rendered.known_hosts.iter();
+        let files = known_hosts.map(|(path, text)| (path, text));
+        for (path, text) in files.chain([(&include, &self.rendered.include)]) {
+            // One that cannot be read is replaced like any other that is not as it should be.
+            if state::read_to_string(path).ok().flatten().as_ref() != Some(text) {
+                state::write(path, text.as_bytes())?;
+            }
+        }
+        if self.aliases.is_some() && home.aliases() != self.aliases {
+            home.write_aliases(self.aliases.as_ref().unwrap_or(&Aliases::default()))?;
+        }
+        Ok(())
+    }
+}
+
+fn content(home: &Home) -> Result<Content, Failure> {
     let program = platform::own_program().map_err(|error| {
         Failure::failed("This program is no longer where it was started from.")
             .why(format_args!("{error}."))
             .next("Install it again, then `jit-ssh ssh-config`.")
     })?;
     let mut known = Vec::new();
-    for files in home.cas() {
+    for (files, pin) in home.cas_by_age()? {
         if let Some(mut plain) = files.plain()? {
             // ssh asks no agent whose it is: one of another user is not named to it.
             if plain.others_agent().is_some() {
                 plain.key = KeyPlace::File;
             }
-            known.push((files, plain));
+            let host_ca = ca::trusted(&pin, Purpose::HostCa)?;
+            known.push((plain, files.fleet()?, host_ca, files));
         }
     }
+    // Nobody's aliases matter before there are enrolled hosts.
+    let aliases = if known.iter().any(|(_, fleet, ..)| !fleet.hosts.is_empty()) {
+        Some(find_aliases(home)?)
+    } else {
+        None
+    };
     let parts: Vec<Part<'_>> = known
         .iter()
-        .map(|(files, plain)| Part { files, plain })
+        .map(|(plain, fleet, host_ca, files)| Part {
+            files,
+            plain,
+            fleet,
+            host_ca,
+        })
         .collect();
-    Ok(ssh_config::render(&program, &parts)?)
+    let none = Aliases::default();
+    let rendered = ssh_config::render(&program, &parts, aliases.as_ref().unwrap_or(&none))?;
+    Ok(Content { rendered, aliases })
 }
 
-fn warn(left_out: &LeftOut, terminal: &mut Terminal) {
-    for name in &left_out.0 {
+/// What the person calls hosts, as ssh resolves it without what we write: that would start `ensure`.
+fn find_aliases(home: &Home) -> Result<Aliases, Failure> {
+    let (config, include) = (config_path()?, home.ssh_include());
+    let line = ssh_config::include_line(&include)?;
+    let own = state::read_to_string(&config)?.unwrap_or_default();
+    let mut text = ssh_config::without_include(&own, &line);
+    if !cfg!(windows) {
+        text.push_str("\nMatch all\n    Include /etc/ssh/ssh_config\n");
+    }
+    let resolve = |name: &str| {
+        // Nothing is looked up in the DNS.
+        let quick = ["-o", "CanonicalizeHostname=no", name];
+        let answer = ssh_g(&text, &quick).filter(|answer| answer.status.success())?;
+        let settings = String::from_utf8(answer.stdout).ok()?;
+        let host = settings
+            .lines()
+            .find_map(|line| line.strip_prefix("hostname "))?;
+        Some(host.trim().to_owned())
+    };
+    Ok(Aliases::find(&config, &include, home.aliases(), resolve))
+}
+
+/// Says what is missing in what was written.
+fn warn(rendered: &Rendered, terminal: &mut Terminal) {
+    warn_left_out(&rendered.left_out, terminal);
+    for claimed in rendered.claimed.iter().take(TOLD) {
+        let Claimed { name, owner, by } = claimed;
+        terminal.warn(format_args!(
+            "{by} names the host {name:?}, which is {owner}'s: that CA was pinned first, and only its \
+             certificates count there"
+        ));
+    }
+    let more = rendered.claimed.len().saturating_sub(TOLD);
+    if more > 0 {
+        terminal.warn(format_args!(
+            "… and {more} more hosts that another CA claims"
+        ));
+    }
+}
+
+/// Says which names of a CA are not used.
+pub(crate) fn warn_left_out(left_out: &LeftOut, terminal: &mut Terminal) {
+    for name in left_out.0.iter().take(TOLD) {
         terminal.warn(format_args!(
             "the CA names {name:?}, which is left out: not a plain name, or a pattern for nearly every \
              host"
         ));
     }
+    let more = left_out.0.len().saturating_sub(TOLD);
+    if more > 0 {
+        terminal.warn(format_args!("… and {more} more names that are left out"));
+    }
 }
+
+/// Names that are told one by one.
+const TOLD: usize = 20;
 
 /// `~/.ssh/config`, where links of dotfile managers lead to.
 pub(crate) fn config_path() -> Result<PathBuf, Failure> {
@@ -205,11 +298,10 @@ pub(crate) fn config_path() -> Result<PathBuf, Failure> {
 struct Plan {
     include: PathBuf,
     include_before: Option<String>,
-    include_after: String,
+    content: Content,
     config: PathBuf,
     config_before: String,
     config_after: String,
-    left_out: LeftOut,
 }
 
 impl Plan {
@@ -218,7 +310,7 @@ impl Plan {
         let config = config_path()?;
         let line = ssh_config::include_line(&include)?;
         let before = state::read_to_string(&config)?.unwrap_or_default();
-        let (include_after, left_out) = content(home)?;
+        let content = content(home)?;
         let config_after = if ssh_config::has_include(&before, &line) {
             before.clone()
         } else {
@@ -226,12 +318,11 @@ impl Plan {
         };
         Ok(Plan {
             include_before: state::read_to_string(&include)?,
-            include_after,
+            content,
             config_after,
             config_before: before,
             include,
             config,
-            left_out,
         })
     }
 
@@ -244,7 +335,11 @@ impl Plan {
                 self.config_before.as_str(),
                 self.config_after.as_str(),
             ),
-            (&self.include, before, self.include_after.as_str()),
+            (
+                &self.include,
+                before,
+                self.content.rendered.include.as_str(),
+            ),
         ] {
             let changes = ssh_config::diff(old, new);
             if !changes.is_empty() {
@@ -302,7 +397,7 @@ fn check(plan: &Plan) -> Result<(), Failure> {
         ))
         .next(next))
     };
-    if ssh_reads(&plan.include_after) == Some(false) {
+    if ssh_reads(&plan.content.rendered.include) == Some(false) {
         return broken(
             "what jit-ssh would write",
             "Report it, with the output of `jit-ssh ssh-config --print` and `ssh -V`.",
@@ -319,25 +414,30 @@ fn check(plan: &Plan) -> Result<(), Failure> {
 
 /// Whether ssh reads this text as a configuration; `None` where that cannot be tried.
 fn ssh_reads(text: &str) -> Option<bool> {
+    // No host is ever called so, and so no command of a Match is run.
+    let answer = ssh_g(text, &["jit-ssh-check.invalid"])?;
+    Some(answer.status.success())
+}
+
+/// `ssh -G` with this text as the configuration; `None` where that cannot be tried.
+fn ssh_g(text: &str, arguments: &[&str]) -> Option<Output> {
     let folder = platform::state_dir()?;
     platform::private_dir(&folder).ok()?;
     let path = folder.join(format!("check.{}", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let mut file = platform::create_private(&path).ok()?;
-    // No host is ever called so, and so no command of a Match is run.
     let asked = file.write_all(text.as_bytes()).and_then(|()| {
         Command::new("ssh")
             .arg("-G")
             .arg("-F")
             .arg(&path)
-            .arg("jit-ssh-check.invalid")
+            .args(arguments)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .status()
+            .output()
     });
     let _ = std::fs::remove_file(&path);
-    Some(asked.ok()?.success())
+    asked.ok()
 }
 
 /// How long a refresh waits for another shell that writes the include; the next contact is another

@@ -1,6 +1,7 @@
 //! The include, as real `ssh -G` reads it.
 
 use super::*;
+use crate::fleet::tests::reachable;
 use crate::state::{Home, LoginState, Renewal, TokenPlace};
 use jit_ssh_api::login::Login;
 use jit_ssh_api::role::{Refused, Role, RolesAnswer};
@@ -77,13 +78,29 @@ impl Bench {
         crate::state::write(&program, script.as_bytes()).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
         let files = Home::at(folder.path()).ca("ca.example.com").unwrap();
-        let parts = [Part {
-            files: &files,
+        let bench = Bench { folder, files };
+        bench.write(login, &Fleet::default(), &Aliases::default());
+        bench
+    }
+
+    /// The same with enrolled hosts.
+    fn with_fleet(login: &LoginState, works: bool, fleet: &Fleet, aliases: &Aliases) -> Self {
+        let bench = Bench::new(login, works);
+        bench.write(login, fleet, aliases);
+        bench
+    }
+
+    fn write(&self, login: &LoginState, fleet: &Fleet, aliases: &Aliases) {
+        let part = Part {
+            files: &self.files,
             plain: &login.plain(),
-        }];
-        let (text, _) = render(&program, &parts).unwrap();
-        crate::state::write(&folder.path().join("include"), text.as_bytes()).unwrap();
-        Bench { folder, files }
+            fleet,
+            host_ca: &[],
+        };
+        let program = self.folder.path().join("jit ssh");
+        let rendered = render(&program, &[part], aliases).unwrap();
+        let include = self.folder.path().join("include");
+        crate::state::write(&include, rendered.include.as_bytes()).unwrap();
     }
 
     /// `ssh -G` with the person's own configuration below our include.
@@ -128,6 +145,17 @@ impl Bench {
         let ours = self.files.key().display().to_string();
         settings.contains(&("identityfile".to_owned(), ours))
     }
+}
+
+/// One CA without enrolled hosts.
+fn plainly(program: &str, files: &CaFiles, login: &LoginState) -> Result<Rendered, ConfigError> {
+    let part = Part {
+        files,
+        plain: &login.plain(),
+        fleet: &Fleet::default(),
+        host_ca: &[],
+    };
+    render(Path::new(program), &[part], &Aliases::default())
 }
 
 fn value<'a>(settings: &'a [(String, String)], name: &str) -> &'a str {
@@ -258,11 +286,11 @@ fn names_that_a_ca_chose_to_inject_something_are_left_out() {
     let login = login(&hosts, &accounts);
     let folder = tempfile::tempdir().unwrap();
     let files = Home::at(folder.path()).ca("ca").unwrap();
-    let part = Part {
-        files: &files,
-        plain: &login.plain(),
-    };
-    let (text, left_out) = render(Path::new("/usr/bin/jit-ssh"), &[part]).unwrap();
+    let Rendered {
+        include: text,
+        left_out,
+        ..
+    } = plainly("/usr/bin/jit-ssh", &files, &login).unwrap();
     // Each is told once, also one that is among the hosts and the accounts.
     let mut told = left_out.0.clone();
     let mut expected = [&evil[..], &accounts[1..]].concat();
@@ -355,11 +383,7 @@ fn paths_that_ssh_would_read_otherwise_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let files = Home::at(folder.path()).ca("ca").unwrap();
     for program in ["jit-ssh", "/a\"b", "/a\nb", "/a'b", "/a`b", "/a\\b"] {
-        let part = Part {
-            files: &files,
-            plain: &login.plain(),
-        };
-        assert!(render(Path::new(program), &[part]).is_err(), "{program:?}");
+        assert!(plainly(program, &files, &login).is_err(), "{program:?}");
     }
     for include in ["/a*/b", "/a?b", "/a[b", "/a\"b", "relative"] {
         assert!(include_line(Path::new(include)).is_err(), "{include:?}");
@@ -372,11 +396,7 @@ fn the_program_is_read_back_from_the_include() {
     let folder = tempfile::tempdir().unwrap();
     let files = Home::at(folder.path()).ca("ca").unwrap();
     for program in ["/usr/bin/jit-ssh", "/opt/100% mine/jit ssh", "/a+b/c:d"] {
-        let part = Part {
-            files: &files,
-            plain: &login.plain(),
-        };
-        let (text, _) = render(Path::new(program), &[part]).unwrap();
+        let text = plainly(program, &files, &login).unwrap().include;
         assert_eq!(programs(&text), [Path::new(program)]);
     }
     assert!(programs("Match exec \"true\"\n# exec ensure --ca\n").is_empty());
@@ -396,6 +416,12 @@ fn the_include_comes_first_once_and_goes_without_a_trace() {
         assert_eq!(with_include(&with, &line), with);
         assert_eq!(without_include(&with, &line), own);
     }
+    // A line of before is the same line, and no second one comes beside it.
+    let plain = include_line(Path::new("/home/a/jit/ssh_config")).unwrap();
+    assert_eq!(plain, "Include /home/a/jit/ssh_config");
+    let quoted = "Include \"/home/a/jit/ssh_config\"\nHost x\n";
+    assert!(has_include(quoted, &plain));
+    assert_eq!(with_include(quoted, &plain), format!("{plain}\nHost x\n"));
     let below = format!("Host x\n  User y\n{line}\n");
     assert!(
         !has_include(&below, &line),
@@ -438,4 +464,303 @@ fn a49_a_host_name_of_shell_words_runs_nothing() {
         &["observer@target"],
     );
     assert!(!bench.calls().is_empty());
+}
+
+/// Enrolled hosts that all admit one role for one account.
+fn fleet(names: &[&str], account: &str) -> Fleet {
+    let (fleet, left_out) = Fleet::of(&reachable(names, &[("ops", account)]), 1);
+    assert_eq!(left_out, LeftOut::default());
+    fleet
+}
+
+/// What the person calls hosts, as ssh says.
+fn aliases(bench: &Bench, own: &str) -> Aliases {
+    let config = bench.folder.path().join("own");
+    crate::state::write(&config, own.as_bytes()).unwrap();
+    let resolve = |name: &str| {
+        let settings = bench.resolve(own, &[name]);
+        Some(value(&settings, "hostname").to_owned())
+    };
+    Aliases::find(&config, &bench.folder.path().join("include"), None, resolve)
+}
+
+impl Bench {
+    /// Nothing but this CA's certificates tells who the host is.
+    fn is_strict(&self, settings: &[(String, String)]) -> bool {
+        let ours = self.files.known_hosts().display().to_string();
+        let strict = value(settings, "stricthostkeychecking") == "true";
+        let known = value(settings, "userknownhostsfile") == ours;
+        assert_eq!(strict, known, "half of it: {settings:?}");
+        if strict {
+            assert_eq!(value(settings, "globalknownhostsfile"), "/dev/null");
+            assert_eq!(value(settings, "updatehostkeys"), "false");
+            assert_eq!(value(settings, "verifyhostkeydns"), "false");
+        }
+        strict
+    }
+}
+
+#[test]
+fn a50_an_enrolled_host_is_believed_by_its_certificate_alone_whatever_the_person_wrote() {
+    let login = login(&["*.prod.example.com"], &["observer"]);
+    let weak = "Host *\n  StrictHostKeyChecking accept-new\n  UserKnownHostsFile ~/.ssh/mine\n  \
+                GlobalKnownHostsFile /etc/mine\n  UpdateHostKeys yes\n  VerifyHostKeyDNS yes\n";
+    let alias = format!("Host db\n  HostName {OURS}\n{weak}");
+    let fleet = fleet(&[OURS, "10.1.2.3", "db02.elsewhere.example"], "observer");
+    for works in [true, false] {
+        let bench = Bench::new(&login, works);
+        let found = aliases(&bench, &alias);
+        let bench = Bench::with_fleet(&login, works, &fleet, &found);
+        for (own, host) in [
+            ("", OURS),
+            (weak, OURS),
+            (weak, "DB01.Prod.example.com"),
+            (weak, "git@db01.prod.example.com"),
+            (weak, "10.1.2.3"),
+            (weak, "db02.elsewhere.example"),
+            (&alias, "db"),
+            // Not known yet as an alias, and not weakened.
+            ("Host new\n  HostName db01.prod.example.com\n", "new"),
+        ] {
+            let settings = bench.resolve(own, &[host]);
+            assert!(bench.is_strict(&settings), "{host}: {settings:?}");
+            let ours = works && !host.starts_with("git@");
+            assert_eq!(bench.has_ours(&settings), ours, "{host}");
+        }
+        // Hosts that are not enrolled are the person's own matter, under the CA's patterns too.
+        for (own, host, strict) in [
+            (weak, "db09.prod.example.com", "accept-new"),
+            ("", "github.com", "ask"),
+            (weak, "xdb01.prod.example.com", "accept-new"),
+        ] {
+            let settings = bench.resolve(own, &[host]);
+            assert!(!bench.is_strict(&settings), "{host}");
+            assert_eq!(value(&settings, "stricthostkeychecking"), strict, "{host}");
+        }
+    }
+}
+
+#[test]
+fn a_name_that_the_person_sends_to_an_address_must_still_be_that_host() {
+    let login = login(&["*.prod.example.com"], &["observer"]);
+    let own = format!("Host {OURS} other\n  HostName 192.0.2.7\n");
+    let found = aliases(&Bench::new(&login, true), &own);
+    let bench = Bench::with_fleet(&login, true, &fleet(&[OURS], "observer"), &found);
+    let settings = bench.resolve(&own, &[OURS]);
+    assert!(bench.is_strict(&settings));
+    assert_eq!(value(&settings, "hostkeyalias"), OURS);
+    let settings = bench.resolve(&own, &["other"]);
+    assert!(!bench.is_strict(&settings));
+    assert_eq!(value(&settings, "hostkeyalias"), "");
+}
+
+#[test]
+fn each_enrolled_host_has_the_account_that_opens_it() {
+    let login = login(&["*.prod.example.com"], &["observer", "deploy"]);
+    let (mut all, _) = Fleet::of(
+        &reachable(&["web01.prod.example.com"], &[("x", "deploy")]),
+        1,
+    );
+    all.hosts.extend(fleet(&[OURS], "observer").hosts);
+    all.hosts.extend(
+        Fleet::of(&reachable(&["closed.prod.example.com"], &[]), 1)
+            .0
+            .hosts,
+    );
+    let bench = Bench::with_fleet(&login, true, &all, &Aliases::default());
+    for (host, account) in [
+        ("web01.prod.example.com", "deploy"),
+        (OURS, "observer"),
+        ("not-enrolled.prod.example.com", "observer"),
+    ] {
+        let settings = bench.resolve("", &[host]);
+        assert_eq!(value(&settings, "user"), account, "{host}");
+        assert!(bench.has_ours(&settings), "{host}");
+        let typed = bench.resolve("", &["-l", "me", host]);
+        assert_eq!(value(&typed, "user"), "me", "{host}");
+    }
+    // A host of the CA that admits nothing for this person still is who its certificate says.
+    assert!(bench.is_strict(&bench.resolve("", &["closed.prod.example.com"])));
+}
+
+#[test]
+fn five_thousand_hosts_work_and_are_found_at_once() {
+    let names: Vec<String> = (0..5000)
+        .map(|n| format!("web-{n:05}.prod.eu-west-1.example.com"))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let login = login(&["*.prod.example.com"], &["observer"]);
+    let fleet = fleet(&names, "observer");
+    let bench = Bench::with_fleet(&login, true, &fleet, &Aliases::default());
+    let include = std::fs::read_to_string(bench.folder.path().join("include")).unwrap();
+    assert!(include.lines().all(|line| line.len() < 4096));
+    let mut slowest = std::time::Duration::ZERO;
+    for host in [names[0], names[2500], names[4999]] {
+        let started = std::time::Instant::now();
+        let settings = bench.resolve("", &[host]);
+        slowest = slowest.max(started.elapsed());
+        assert!(
+            bench.is_strict(&settings) && bench.has_ours(&settings),
+            "{host}"
+        );
+    }
+    let started = std::time::Instant::now();
+    assert!(!bench.is_strict(&bench.resolve("", &["github.com"])));
+    println!(
+        "ssh -G with 5,000 hosts: {slowest:?}; elsewhere: {:?}",
+        started.elapsed()
+    );
+    let text = fleet.to_text();
+    let started = std::time::Instant::now();
+    assert!(crate::fleet::roles_in(&text, names[4999]).is_some());
+    println!("roles of one of 5,000 hosts: {:?}", started.elapsed());
+}
+
+#[test]
+fn a50_one_ca_never_speaks_for_the_hosts_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::at(folder.path());
+    // By age, not by name.
+    let (first, second) = (
+        home.ca("z.example.com").unwrap(),
+        home.ca("a.example.com").unwrap(),
+    );
+    let plain = login(
+        &["*.prod.example.com", "!lab.prod.example.com"],
+        &["observer"],
+    )
+    .plain();
+    let other = login(&["*.other.example.com"], &["observer"]).plain();
+    let theirs = fleet(&[OURS, "shared.example.org"], "observer");
+    let claims = [
+        OURS,
+        "new.prod.example.com",
+        "shared.example.org",
+        "web01.other.example.com",
+        "lab.prod.example.com",
+    ];
+    let claims = fleet(&claims, "observer");
+    let keys = [
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN5ZZgc01i1RM9ZhSRgD5C6G6EwJFbY4ctETh5zKY5Qd"
+            .to_owned(),
+    ];
+    let part = |files, plain, fleet| Part {
+        files,
+        plain,
+        fleet,
+        host_ca: &keys,
+    };
+    let parts = [
+        part(&first, &plain, &theirs),
+        part(&second, &other, &claims),
+    ];
+    let rendered = render(Path::new("/usr/bin/jit-ssh"), &parts, &Aliases::default()).unwrap();
+    let told: Vec<&str> = rendered
+        .claimed
+        .iter()
+        .map(|told| told.name.as_str())
+        .collect();
+    assert_eq!(told, [OURS, "new.prod.example.com", "shared.example.org"]);
+    assert!(
+        rendered
+            .claimed
+            .iter()
+            .all(|told| told.owner == "z.example.com")
+    );
+    assert!(
+        rendered
+            .claimed
+            .iter()
+            .all(|told| told.by == "a.example.com")
+    );
+    let known = |at: usize| rendered.known_hosts[at].1.lines().last().unwrap();
+    assert_eq!(
+        known(0),
+        format!("@cert-authority {OURS},shared.example.org {}", keys[0])
+    );
+    assert_eq!(
+        known(1),
+        format!(
+            "@cert-authority lab.prod.example.com,web01.other.example.com {}",
+            keys[0]
+        )
+    );
+    let include = folder.path().join("include");
+    crate::state::write(&include, rendered.include.as_bytes()).unwrap();
+    for (host, owner) in [
+        (OURS, Some(&first)),
+        ("shared.example.org", Some(&first)),
+        ("web01.other.example.com", Some(&second)),
+        ("lab.prod.example.com", Some(&second)),
+        ("new.prod.example.com", None),
+    ] {
+        let asked = Command::new("ssh")
+            .arg("-G")
+            .arg("-F")
+            .arg(&include)
+            .arg(host)
+            .output();
+        let said = String::from_utf8(asked.unwrap().stdout).unwrap();
+        for files in [&first, &second] {
+            let believed = said.contains(&format!(
+                "userknownhostsfile {}\n",
+                files.known_hosts().display()
+            ));
+            assert_eq!(
+                believed,
+                owner.is_some_and(|owner| owner.name == files.name),
+                "{host}"
+            );
+        }
+    }
+}
+
+/// What bash-completion, zsh and fish read of an include: `Host` lines, names between blanks.
+#[test]
+fn shells_find_the_names_to_complete() {
+    let login = login(&["*.prod.example.com"], &["observer"]);
+    let bench = Bench::with_fleet(
+        &login,
+        true,
+        &fleet(&[OURS, "web01.prod.example.com"], "observer"),
+        &Aliases::default(),
+    );
+    let include = std::fs::read_to_string(bench.folder.path().join("include")).unwrap();
+    let hosts: Vec<&str> = include
+        .lines()
+        .filter_map(|line| line.strip_prefix("Host "))
+        .flat_map(str::split_whitespace)
+        .collect();
+    assert_eq!(hosts, [OURS, "web01.prod.example.com"]);
+}
+
+#[test]
+fn patterns_fit_as_ssh_says() {
+    for (pattern, text, expected) in [
+        ("*", "", true),
+        ("*.example.com", "a.b.example.com", true),
+        ("*.example.com", "example.com", false),
+        ("a?c", "abc", true),
+        ("a?c", "ac", false),
+        ("*a*b*", "xxaxbxbx", true),
+        ("*a*b*", "xxbxa", false),
+        ("a*", "b", false),
+        ("", "a", false),
+        ("abc", "abc", true),
+    ] {
+        assert_eq!(
+            fits(text.as_bytes(), pattern.as_bytes()),
+            expected,
+            "{pattern} {text}"
+        );
+    }
+    let list = |patterns: &[&str]| patterns.iter().map(|&p| p.to_owned()).collect::<Vec<_>>();
+    assert!(fits_list(
+        "a.example.com",
+        &list(&["*.Example.com", "!b.*"])
+    ));
+    assert!(!fits_list(
+        "b.example.com",
+        &list(&["*.example.com", "!b.*"])
+    ));
 }
