@@ -22,7 +22,6 @@ pub mod explain;
 mod file;
 mod grant;
 mod parse;
-mod reserved;
 pub mod right;
 pub mod role;
 pub mod rule;

@@ -1,7 +1,9 @@
-//! Unix accounts of this host: is there one, and making one.
+//! Unix accounts of this host: is there one, whose own are there, and making one.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use jit_ssh_api::reserved::is_reserved;
 
 use crate::trust::AccountName;
 
@@ -22,6 +24,46 @@ pub(crate) fn exists(account: &AccountName) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success())
+}
+
+/// People's own accounts of this host: those with the uid of a person, and not of a service or an
+/// image by their name. Directories that do not list their members are not seen.
+pub(crate) fn own() -> Vec<AccountName> {
+    let output = Command::new("getent")
+        .arg("passwd")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    let passwd = output.map(|output| output.stdout).unwrap_or_default();
+    let login_defs = std::fs::read_to_string("/etc/login.defs").unwrap_or_default();
+    of_people(&String::from_utf8_lossy(&passwd), first_uid(&login_defs))
+}
+
+/// `UID_MIN` of login.defs(5).
+fn first_uid(login_defs: &str) -> u32 {
+    let said = login_defs.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next() == Some("UID_MIN")).then(|| words.next())?
+    });
+    said.and_then(|uid| uid.parse().ok()).unwrap_or(1000)
+}
+
+fn of_people(passwd: &str, first_uid: u32) -> Vec<AccountName> {
+    // `nobody`, systemd's DynamicUser, and -1.
+    let of_systems = |uid: u32| matches!(uid, 61_184..=65_519 | 65_534 | 65_535 | u32::MAX);
+    let mut accounts: Vec<AccountName> = passwd
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(':');
+            let name = AccountName::new(fields.next()?).ok()?;
+            let uid: u32 = fields.nth(1)?.parse().ok()?;
+            let person = uid >= first_uid && !of_systems(uid) && !is_reserved(&name);
+            person.then_some(name)
+        })
+        .collect();
+    accounts.sort();
+    accounts.dedup();
+    accounts
 }
 
 /// Makes an account with a home folder, a shell, and no password that could ever match. `*` and
@@ -66,4 +108,29 @@ fn run(account: &AccountName, command: &mut Command) -> Result<(), AccountError>
             .trim()
             .replace('\n', "; "),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_of_a_service_or_an_image_is_nobodys_own() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nwww-data:x:33:33::/:/bin/sh\n\
+                      alice:x:1000:1000::/home/alice:/bin/sh\nubuntu:x:1001:1001::/:/bin/sh\n\
+                      low:x:999:999::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n\
+                      dyn:x:61200:61200::/:/bin/sh\n+nis:x:1002:1:::\nAda:x:1003:1:::\nbob:x:1004:1:::\n\
+                      toor:x:0:0:::\nbad\n";
+        let names = |first| {
+            let accounts = of_people(passwd, first);
+            let names: Vec<String> = accounts.iter().map(ToString::to_string).collect();
+            names.join(" ")
+        };
+        assert_eq!(
+            names(first_uid("# UID_MIN 5\nUID_MIN\t\t 1000\n")),
+            "alice bob"
+        );
+        assert_eq!(names(first_uid("UID_MIN 999\n")), "alice bob low");
+        assert_eq!(first_uid("UID_MIN x\n"), 1000);
+    }
 }

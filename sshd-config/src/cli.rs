@@ -54,6 +54,28 @@ Example:
   jit-ssh-host print --ca https://ca.example.com --fingerprint SHA256:… \\
       --account observer=production-observer --format cloud-init")]
     Print(Print),
+    /// Join the CA's fleet by an invitation: host certificates, and trust that is kept fresh
+    #[command(after_long_help = "\
+Examples:
+  On the CA, for one host:
+    jit-ssh-ca host invite --name 'web1.prod.example.com' --label env=production
+
+  Here, with the invitation in a file that nobody else may read:
+    jit-ssh-host enroll --ca https://ca.example.com --fingerprint SHA256:… \\
+        --token-file /root/invitation
+
+The invitation is read from --token-file, from JIT_SSH_INVITATION, or from standard input; it is no
+argument, since `ps` shows those to everybody. The host proves that it has each of its host keys, and
+gets certificates for the names that the invitation allows. What opens which account is said by the
+policy and the host's labels, and kept so by `jit-ssh-host sync`, which systemd runs. Run again, it
+changes what differs.")]
+    Enroll(Enroll),
+    /// Keep what this host trusts as the CA says; systemd runs it
+    Sync(Sync),
+    /// Show what this host holds, without asking anybody
+    Status(Status),
+    /// Leave the fleet: every file as it was before
+    Unenroll(Unenroll),
     /// Check that sshd really trusts the CA, account by account
     Doctor(Doctor),
     /// Print completions for a shell: `jit-ssh-host completions bash`
@@ -99,6 +121,15 @@ pub(crate) struct Where {
     /// Folder for the CA keys and principals files
     #[arg(long, value_name = "FOLDER", default_value = "/etc/ssh/jit-ssh")]
     pub(crate) folder: PathBuf,
+
+    /// Folder for what an enrolled host remembers
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        hide = true,
+        default_value = "/var/lib/jit-ssh-host"
+    )]
+    pub(crate) state: PathBuf,
 }
 
 /// `install`.
@@ -168,6 +199,77 @@ pub(crate) struct Print {
     /// Folder for the CA keys and principals files on the host
     #[arg(long, value_name = "FOLDER", default_value = "/etc/ssh/jit-ssh")]
     pub(crate) folder: PathBuf,
+}
+
+/// `enroll`.
+#[derive(Debug, Args)]
+pub(crate) struct Enroll {
+    #[command(flatten)]
+    pub(crate) ca: Ca,
+
+    /// File with the invitation, which nobody else may read
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+
+    /// Name that people type after `ssh`; the host's own full name by default
+    #[arg(long = "name", value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+
+    /// Show what would be sent and written, change nothing and use no invitation
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Do not tell a running sshd to read its configuration again
+    #[arg(long)]
+    pub(crate) no_reload: bool,
+
+    /// Do not have systemd run `jit-ssh-host sync`
+    #[arg(long)]
+    pub(crate) no_service: bool,
+
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+/// `sync`.
+#[derive(Debug, Args)]
+pub(crate) struct Sync {
+    /// Ask once, put down what comes, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// Further CA certificates to verify TLS with (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+/// `unenroll`.
+#[derive(Debug, Args)]
+pub(crate) struct Unenroll {
+    /// Show what would change, change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Also where somebody changed a file since
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    /// Do not tell a running sshd to read its configuration again
+    #[arg(long)]
+    pub(crate) no_reload: bool,
+
+    #[command(flatten)]
+    pub(crate) place: Where,
 }
 
 /// How `print` writes the files.

@@ -1,13 +1,18 @@
 //! The commands: what is said to the operator. What is done stands in `install`.
 
 mod doctor;
+mod enroll;
 mod install;
 mod print;
+mod status;
+mod sync;
+mod unenroll;
 mod uninstall;
 
 use std::io::ErrorKind;
 
 use clap::CommandFactory as _;
+use jit_ssh_connect::Options;
 use jit_ssh_terminal::{Failure, Terminal};
 
 use crate::cli::{Cli, Command, Where};
@@ -15,6 +20,8 @@ use crate::files::FilesError;
 use crate::host::Place;
 use crate::install::InstallError;
 use crate::sshd::{self, Sshd};
+use crate::state::StateError;
+use crate::sync::SyncError;
 use crate::trust::{AccountName, Admission, principals};
 
 /// Runs one command.
@@ -23,6 +30,10 @@ pub(crate) fn run(command: Command, terminal: &mut Terminal) -> Result<(), Failu
         Command::Install(options) => install::run(&options, terminal),
         Command::Uninstall(options) => uninstall::run(&options, terminal),
         Command::Print(options) => print::run(&options, terminal),
+        Command::Enroll(options) => enroll::run(&options, terminal),
+        Command::Sync(options) => sync::run(&options, terminal),
+        Command::Status(options) => status::run(&options, terminal),
+        Command::Unenroll(options) => unenroll::run(&options, terminal),
         Command::Doctor(options) => doctor::run(&options, terminal),
         Command::Completions { shell } => {
             let mut text = Vec::new();
@@ -39,6 +50,51 @@ fn place(options: &Where) -> Place {
     Place {
         sshd: Sshd::new(program, options.sshd_config.clone()),
         folder: options.folder.clone(),
+        state: options.state.clone(),
+    }
+}
+
+fn connection_options() -> Options {
+    Options::from_env(concat!("jit-ssh-host/", env!("CARGO_PKG_VERSION")))
+}
+
+/// What the host remembers cannot be read or written.
+fn remembered(error: StateError) -> Failure {
+    match error {
+        StateError::Files(error) => {
+            let next = files_next(&error);
+            Failure::failed("What this host remembers of its enrolment cannot be used.")
+                .why(error)
+                .next(next)
+        }
+        StateError::Damaged { .. } => Failure::failed(error)
+            .next("Enrol once more, with another invitation: `jit-ssh-host enroll`."),
+    }
+}
+
+fn not_enrolled(place: &Place) -> Failure {
+    Failure::failed("This host is not enrolled.")
+        .why(format_args!("There is no {}.", place.state.join("host.json").display()))
+        .next("Enrol it: `jit-ssh-host enroll --ca https://ca.example.com --fingerprint SHA256:… --token-file FILE`.")
+}
+
+fn explain_sync(error: SyncError) -> Failure {
+    match error {
+        SyncError::NotEnrolled(_) => Failure::failed("This host is not enrolled.")
+            .why(error)
+            .next(
+                "Enrol it: `jit-ssh-host enroll`, with an invitation of `jit-ssh-ca host invite`.",
+            ),
+        SyncError::State(error) => remembered(error),
+        SyncError::Connect(error) => error.into(),
+        SyncError::Install(error) => explain(error),
+        SyncError::EnrolledAnew
+        | SyncError::NoKey(_)
+        | SyncError::NoWorker
+        | SyncError::Refused(_)
+        | SyncError::Renewal(_)
+        | SyncError::Sshd(_) => Failure::failed(error)
+            .next("What was in force stays; `jit-ssh-host doctor` looks at this host."),
     }
 }
 
@@ -105,6 +161,17 @@ fn next(error: &InstallError) -> &'static str {
         InstallError::Principals { .. } => {
             "Principals are not merged, since a copy would not hear of one that is taken away. Remove that \
              directive, or add the lines of `jit-ssh-host print` to what maintains it."
+        }
+        InstallError::Revokes { .. } => {
+            "Two revocation lists cannot be made one, and sshd reads one: have what is in that file revoked \
+             at the CA (`jit-ssh-ca revoke --key SHA256:…`), and remove the directive."
+        }
+        InstallError::State(_) => "Look at the path named above.",
+        InstallError::HostCertificate(_) => {
+            "Ask whoever runs the CA; the host's names are in the invitation."
+        }
+        InstallError::IsEnrolled { .. } => {
+            "Change the policy or the host's labels at the CA; `jit-ssh-host unenroll` takes the host out."
         }
         InstallError::InMatch { .. } => {
             "Name other accounts, leave this one out of that block (`Match … User *,!ACCOUNT`), or move \

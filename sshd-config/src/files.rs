@@ -29,6 +29,14 @@ pub(crate) struct File {
     pub(crate) owner: Owner,
 }
 
+/// What says without reading it that a file may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
 /// User and group of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Owner {
@@ -89,6 +97,14 @@ impl File {
         }
     }
 
+    /// A file for root alone.
+    pub(crate) fn private(bytes: impl Into<Vec<u8>>) -> Self {
+        File {
+            mode: 0o600,
+            ..File::for_all_to_read(bytes)
+        }
+    }
+
     /// The same file with other content: one that is somebody else's keeps its owner and mode (the
     /// RHEL family's `sshd_config` is 0600).
     pub(crate) fn with(&self, bytes: impl Into<Vec<u8>>) -> Self {
@@ -143,6 +159,17 @@ impl Change {
     pub(crate) fn is_noop(&self) -> bool {
         self.before == self.after
     }
+}
+
+/// The stamp of what is at `path`: whoever writes to it, gives it away or changes its mode changes that
+/// as well. `None` where nothing is.
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
+    let facts = fs::symlink_metadata(path).ok()?;
+    Some(Stamp {
+        inode: facts.ino(),
+        size: facts.size(),
+        changed: (facts.ctime(), facts.ctime_nsec()),
+    })
 }
 
 /// Reads a regular file; `None` where there is none.
@@ -208,6 +235,26 @@ pub(crate) fn apply(changes: &[Change]) -> Result<(), FilesError> {
     Ok(())
 }
 
+/// Puts one file down, whatever is there.
+pub(crate) fn put_down_one(path: PathBuf, after: Option<File>) -> Result<(), FilesError> {
+    let before = read(&path)?;
+    put(&Change {
+        path,
+        before,
+        after,
+    })
+}
+
+/// Puts one file down in place of whatever is there, a link too: the rename replaces it and follows
+/// nothing.
+pub(crate) fn replace(path: &Path, file: &File) -> Result<(), FilesError> {
+    put(&Change {
+        path: path.to_owned(),
+        before: None,
+        after: Some(file.clone()),
+    })
+}
+
 /// Restores what was there before, in the opposite order, and all that can be: the first failure is
 /// told at the end.
 pub(crate) fn take_back(changes: &[Change]) -> Result<(), FilesError> {
@@ -227,6 +274,8 @@ fn put(change: &Change) -> Result<(), FilesError> {
     if change.is_noop() {
         return Ok(());
     }
+    #[cfg(test)]
+    power_cut::before_a_write();
     let path = &change.path;
     let folder = path.parent().unwrap_or(Path::new("/"));
     match &change.after {
@@ -299,6 +348,40 @@ fn io_error(action: &'static str, path: &Path, source: io::Error) -> FilesError 
         action,
         path: path.to_owned(),
         source,
+    }
+}
+
+/// Ends the program before a write that a test chose, as a power cut would: nothing is taken back.
+#[cfg(test)]
+pub(crate) mod power_cut {
+    use std::cell::Cell;
+
+    thread_local! {
+        static WRITES_LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+
+    /// What a power cut is for the code: it unwinds, and nothing catches it on the way.
+    #[derive(Debug)]
+    struct PowerCut;
+
+    pub(super) fn before_a_write() {
+        WRITES_LEFT.with(|left| match left.get() {
+            Some(0) => std::panic::resume_unwind(Box::new(PowerCut)),
+            Some(writes) => left.set(Some(writes - 1)),
+            None => {}
+        });
+    }
+
+    /// Runs with power for this many writes; `None` if that was not enough.
+    pub(crate) fn after<T>(writes: usize, run: impl FnOnce() -> T) -> Option<T> {
+        WRITES_LEFT.with(|left| left.set(Some(writes)));
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+        WRITES_LEFT.with(|left| left.set(None));
+        match result {
+            Ok(result) => Some(result),
+            Err(cause) if cause.is::<PowerCut>() => None,
+            Err(cause) => std::panic::resume_unwind(cause),
+        }
     }
 }
 

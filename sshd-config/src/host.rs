@@ -19,6 +19,8 @@ pub(crate) struct Place {
     pub(crate) sshd: Sshd,
     /// Folder of our own files, `/etc/ssh/jit-ssh` by default.
     pub(crate) folder: PathBuf,
+    /// Folder of what an enrolled host remembers, for root alone.
+    pub(crate) state: PathBuf,
 }
 
 /// What counts for a plan.
@@ -56,6 +58,19 @@ impl Place {
     /// Where the principals files lie.
     pub(crate) fn principals(&self) -> PathBuf {
         self.folder.join("principals")
+    }
+
+    /// Where the revocation list lies. Where it is once, it stays: a running sshd refuses every login
+    /// to our accounts when it cannot read it.
+    pub(crate) fn krl(&self) -> PathBuf {
+        self.folder.join("revoked_keys")
+    }
+
+    /// Where the certificate for a host key lies.
+    pub(crate) fn host_certificate(&self, key: &Path) -> PathBuf {
+        let mut name = key.file_name().unwrap_or_default().to_owned();
+        name.push("-cert.pub");
+        self.folder.join(name)
     }
 
     /// The `AuthorizedPrincipalsFile` as sshd must see it.
@@ -99,8 +114,11 @@ impl Place {
         Ok(match_blocks::read(config, main, &ours)?)
     }
 
-    /// Looks at all that counts for these accounts.
-    pub(crate) fn look(&self, admissions: &[Admission]) -> Result<Host, InstallError> {
+    /// Looks at all that counts for these accounts, asking sshd about each.
+    pub(crate) fn look<'a>(
+        &self,
+        admissions: impl IntoIterator<Item = &'a Admission>,
+    ) -> Result<Host, InstallError> {
         let version = self.sshd.version()?;
         if version < sshd::OLDEST {
             return Err(InstallError::TooOld(version));
@@ -112,7 +130,9 @@ impl Place {
         let earlier = self.installed()?;
         let mut effective = Vec::new();
         let mut ca_files = BTreeMap::new();
-        let accounts = admissions.iter().map(|admission| Some(&admission.account));
+        let accounts = admissions
+            .into_iter()
+            .map(|admission| Some(&admission.account));
         for account in accounts.chain([None]) {
             let holds = self.sshd.effective(account)?;
             let ca_file = holds.file("trustedusercakeys").map(Path::new);

@@ -2,14 +2,18 @@
 //!
 //! Keeps invariant 8: when sshd does not take the new state, the old one stands again.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
-use crate::files::{self, Change, FilesError};
+use crate::files::{self, Change, File, FilesError};
 use crate::host::Place;
-use crate::plan::Plan;
-use crate::sshd::{self, SshdError};
-use crate::trust::Admission;
+use crate::plan::{self, OtherCas, Plan, Trust};
+use crate::sshd::{self, Effective, SshdError};
+use crate::state::{self, StateError};
 use crate::trust::ca_keys::CaKeysError;
+use crate::trust::host_certificate::HostCertificateError;
+use crate::trust::{AccountName, Admission, CaKeys, Krl};
 
 /// Why a host cannot be changed.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +40,26 @@ pub(crate) enum InstallError {
         account: String,
         /// By what.
         by: String,
+    },
+    /// Keys are already revoked by somebody else.
+    #[error("sshd already reads what is revoked for {account} from {by}")]
+    Revokes {
+        /// For which account.
+        account: String,
+        /// From where.
+        by: String,
+    },
+    /// The host's own certificate.
+    #[error(transparent)]
+    HostCertificate(#[from] HostCertificateError),
+    /// What an enrolled host remembers.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// What opens which account comes from the CA by now.
+    #[error("this host is enrolled at {url}: what opens which account is said there")]
+    IsEnrolled {
+        /// Where.
+        url: String,
     },
     /// Another CA or mapping of principals that only some logins meet.
     #[error("{}:{line} sets {directive} in a Match block that could apply to {account}", path.display())]
@@ -107,28 +131,215 @@ impl InstallError {
     }
 }
 
-/// Puts the plan down and asks sshd what it makes of it; unless that is what was meant, the old
-/// state stands again.
-pub(crate) fn put_down(
+/// What is ready to be put down.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// What the host shall trust, without the accounts that are left out.
+    pub(crate) trust: Trust,
+    /// The files.
+    pub(crate) plan: Plan,
+    /// Accounts that an enrolled host cannot open, and why: one account that somebody else manages
+    /// must not keep the rest from being heard of, least of all what is revoked.
+    pub(crate) left_out: Vec<(AccountName, String)>,
+    /// Accounts that were not open before.
+    opening: Vec<Admission>,
+}
+
+/// Looks at the host and works out what changes. Changes nothing.
+pub(crate) fn prepare(
     place: &Place,
-    plan: &Plan,
-    admissions: &[Admission],
+    mut trust: Trust,
+    others: OtherCas,
+) -> Result<Prepared, InstallError> {
+    let mut left_out = Vec::new();
+    loop {
+        let opening = opening(place, &trust)?;
+        let planned = place
+            .look(&opening)
+            .and_then(|host| plan::plan(place, &host, &trust, others, files::read));
+        let error = match planned {
+            Ok(plan) => {
+                return Ok(Prepared {
+                    trust,
+                    plan,
+                    left_out,
+                    opening,
+                });
+            }
+            Err(error) => error,
+        };
+        leave_out(&mut trust, error, &mut left_out)?;
+    }
+}
+
+/// Accounts that are to be opened and are not yet: of those that are, sshd says only what our own
+/// lines say.
+fn opening(place: &Place, trust: &Trust) -> Result<Vec<Admission>, InstallError> {
+    let earlier = place.installed()?;
+    let same_host = |host: &str| {
+        let enrolled = trust.enrolled.as_ref();
+        enrolled.is_some_and(|enrolled| enrolled.host == host)
+    };
+    let open = earlier
+        .filter(|manifest| manifest.host.as_deref().is_some_and(same_host))
+        .map(|manifest| manifest.accounts)
+        .unwrap_or_default();
+    let admissions = trust.admissions.iter();
+    Ok(admissions
+        .filter(|admission| !open.contains_key(admission.account.as_str()))
+        .cloned()
+        .collect())
+}
+
+/// Goes on without the account that stands against it all; on a host that is not enrolled, and where
+/// no single account does, the error is the answer.
+fn leave_out(
+    trust: &mut Trust,
+    error: InstallError,
+    left_out: &mut Vec<(AccountName, String)>,
 ) -> Result<(), InstallError> {
+    let account = match &error {
+        InstallError::Principals { account, .. }
+        | InstallError::Revokes { account, .. }
+        | InstallError::InMatch { account, .. }
+        | InstallError::NotInForce { account, .. }
+            if trust.enrolled.is_some() =>
+        {
+            account
+        }
+        _ => return Err(error),
+    };
+    let at = |admission: &Admission| admission.account.as_str() == account;
+    let Some(index) = trust.admissions.iter().position(at) else {
+        return Err(error);
+    };
+    let admission = trust.admissions.remove(index);
+    left_out.push((admission.account, error.to_string()));
+    Ok(())
+}
+
+/// Puts down what is prepared and asks sshd what it makes of it; unless that is what was meant, the
+/// old state stands again.
+pub(crate) fn put_down(place: &Place, prepared: &Prepared) -> Result<(), InstallError> {
+    let plan = &prepared.plan;
+    if prepared.trust.enrolled.is_some() && plan.needs_reload() {
+        // Before the write: who dies after it is followed by one who tells sshd.
+        state::reload_due(place, true)?;
+    }
     files::apply(&plan.changes)?;
+    // What sshd reads at each login was looked at before. So whoever breaks sshd's configuration does
+    // not keep an enrolled host from hearing what is revoked.
+    if prepared.trust.enrolled.is_some() && !plan.needs_reload() {
+        return Ok(());
+    }
     let in_force = place
         .sshd
         .test()
         .map_err(InstallError::from)
         .and_then(|()| {
-            admissions
-                .iter()
-                .try_for_each(|admission| check_in_force(place, admission))
+            let mut opening = prepared.opening.iter();
+            if prepared.trust.enrolled.is_some() {
+                opening.try_for_each(|admission| check_enrolled_in_force(place, admission))
+            } else {
+                opening.try_for_each(|admission| check_in_force(place, admission))
+            }
         });
     if let Err(error) = in_force {
         // sshd was not told anything yet: what runs still has the old configuration.
         return Err(restored(error, &plan.changes));
     }
     Ok(())
+}
+
+/// All of it, for an enrolled host: what takes away first, then whatever it takes for the rest.
+pub(crate) fn carry_out(
+    place: &Place,
+    trust: Trust,
+    others: OtherCas,
+) -> Result<Prepared, InstallError> {
+    let mut left_out = Vec::new();
+    if let Some(enrolled) = &trust.enrolled {
+        openssh_reads(place, &enrolled.krl)?;
+    }
+    take_away(place, &trust)?;
+    let mut trust = trust;
+    loop {
+        let mut prepared = prepare(place, trust, others)?;
+        match put_down(place, &prepared) {
+            Ok(()) => {
+                left_out.append(&mut prepared.left_out);
+                prepared.left_out = left_out;
+                return Ok(prepared);
+            }
+            Err(error) => {
+                left_out.append(&mut prepared.left_out);
+                trust = prepared.trust;
+                leave_out(&mut trust, error, &mut left_out)?;
+            }
+        }
+    }
+}
+
+/// What sshd reads at each login, on a host where it is in force already: principals that are gone,
+/// what is revoked, CA keys that are no longer trusted. Nothing of sshd's configuration is looked at, so
+/// that nothing there can be in the way; and what one file does not take is no reason to keep the
+/// others as they are.
+fn take_away(place: &Place, trust: &Trust) -> Result<(), InstallError> {
+    let Some(enrolled) = &trust.enrolled else {
+        return Ok(());
+    };
+    let Some(manifest) = place.installed()? else {
+        return Ok(());
+    };
+    if manifest.host.as_ref() != Some(&enrolled.host) {
+        return Ok(());
+    }
+    let mut keys = CaKeys::from_key_set(&trust.ca.keys)?;
+    keys.keep("install.json", &manifest.kept.join("\n"))?;
+    let own_names = !keys.kept()?.is_empty();
+    let mut files = vec![(
+        place.krl(),
+        Some(File::for_all_to_read(enrolled.krl.bytes())),
+    )];
+    for account in manifest.accounts.keys() {
+        let of = |admission: &&Admission| admission.account.as_str() == account;
+        let admission = trust.admissions.iter().find(of);
+        let file = admission.map(|admission| File::for_all_to_read(admission.render(own_names)));
+        files.push((place.principals().join(account), file));
+    }
+    let ca_keys = File::for_all_to_read(keys.render(&trust.ca.keys.name)?);
+    files.push((place.ca_keys(), Some(ca_keys)));
+    let mut result = Ok(());
+    for (path, after) in files {
+        // Dying between two of these leaves each file whole; the next start does the rest.
+        let done = files::put_down_one(path, after);
+        result = result.and(done);
+    }
+    Ok(result?)
+}
+
+/// Asks OpenSSH on this host whether it reads the list, before sshd gets to see it.
+fn openssh_reads(place: &Place, krl: &Krl) -> Result<(), InstallError> {
+    let path = place.folder.join(".revoked_keys.jit-ssh-check");
+    files::make_folder(&place.folder)?;
+    let _ = std::fs::remove_file(&path);
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+        .and_then(|mut file| file.write_all(krl.bytes()));
+    let result = match written {
+        Ok(()) => place.sshd.reads_krl(&path).map_err(InstallError::from),
+        Err(source) => Err(FilesError::Io {
+            action: "write",
+            path: path.clone(),
+            source,
+        }
+        .into()),
+    };
+    let _ = std::fs::remove_file(&path);
+    result
 }
 
 /// Takes the changes back because of an error, which stays the first that is said.
@@ -152,16 +363,37 @@ pub(crate) fn check_in_force(place: &Place, admission: &Admission) -> Result<(),
         ("pubkeyauthentication", "yes".to_owned()),
     ];
     for (directive, expected) in expected {
-        let says = effective.first(directive).unwrap_or("nothing");
-        if says != expected {
-            return Err(InstallError::NotInForce {
-                account: admission.account.to_string(),
-                directive,
-                says: says.to_owned(),
-            });
-        }
+        says(&effective, admission, directive, &expected)?;
     }
     Ok(())
+}
+
+/// The same on a host that is enrolled: what is revoked holds there as well.
+pub(crate) fn check_enrolled_in_force(
+    place: &Place,
+    admission: &Admission,
+) -> Result<(), InstallError> {
+    check_in_force(place, admission)?;
+    let effective = place.sshd.effective(Some(&admission.account))?;
+    let krl = place.krl().display().to_string();
+    says(&effective, admission, "revokedkeys", &krl)
+}
+
+fn says(
+    effective: &Effective,
+    admission: &Admission,
+    directive: &'static str,
+    expected: &str,
+) -> Result<(), InstallError> {
+    let says = effective.first(directive).unwrap_or("nothing");
+    if says == expected {
+        return Ok(());
+    }
+    Err(InstallError::NotInForce {
+        account: admission.account.to_string(),
+        directive,
+        says: says.to_owned(),
+    })
 }
 
 /// Takes everything back, and asks sshd whether it would still start.

@@ -17,6 +17,9 @@ use crate::install::InstallError;
 pub(crate) struct Manifest {
     /// The CA: its pin, and the newest key set that this host has seen.
     pub(crate) ca: KnownCa,
+    /// The host's identifier, if it is enrolled: then what opens which account comes from the CA.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) host: Option<String>,
     /// Each account with what opens it.
     pub(crate) accounts: BTreeMap<String, Vec<String>>,
     /// Another CA was trusted before and goes on.

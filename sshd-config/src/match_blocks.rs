@@ -13,10 +13,11 @@ use crate::files::{self, FilesError};
 use crate::trust::{AccountName, sshd_lines};
 
 /// The directives that decide which certificates open an account.
-const TRUST: [&str; 3] = [
+const TRUST: [&str; 4] = [
     "TrustedUserCAKeys",
     "AuthorizedPrincipalsFile",
     "AuthorizedPrincipalsCommand",
+    "RevokedKeys",
 ];
 
 /// Directives that can refuse an account whose certificate is good.

@@ -16,7 +16,7 @@ use crate::host::{Host, Place};
 use crate::install::InstallError;
 use crate::manifest::{Installed, Manifest, digest};
 use crate::trust::sshd_lines;
-use crate::trust::{AccountName, Admission, CaKeys};
+use crate::trust::{AccountName, Admission, CaKeys, HostCertificate, Krl};
 
 /// What the CA said, verified against the pinned identity key.
 #[derive(Clone, Debug)]
@@ -34,6 +34,21 @@ pub(crate) struct Trust {
     pub(crate) ca: Trusted,
     /// Which account admits whom.
     pub(crate) admissions: Vec<Admission>,
+    /// What only a host that is enrolled has.
+    pub(crate) enrolled: Option<Enrolled>,
+}
+
+/// What a host that is enrolled trusts and shows besides.
+#[derive(Clone, Debug)]
+pub(crate) struct Enrolled {
+    /// Its identifier.
+    pub(crate) host: String,
+    /// What is revoked.
+    pub(crate) krl: Krl,
+    /// Its own certificates, each with the path of the key that it is for.
+    pub(crate) certificates: Vec<(PathBuf, HostCertificate)>,
+    /// The unit file that keeps it all fresh, where systemd runs and no package brought one.
+    pub(crate) unit: Option<(PathBuf, File)>,
 }
 
 /// What happens to keys of a CA that sshd trusted before.
@@ -54,6 +69,17 @@ pub(crate) struct Plan {
     pub(crate) notes: Vec<String>,
     /// Fingerprints of the user CA keys.
     pub(crate) ca_keys: Vec<(State, String)>,
+    /// Files that sshd reads when it starts or is told to, and at no other time.
+    read_at_start: Vec<PathBuf>,
+}
+
+impl Plan {
+    /// Whether something changes that a running sshd hears of by a reload only.
+    pub(crate) fn needs_reload(&self) -> bool {
+        self.changes
+            .iter()
+            .any(|change| !change.is_noop() && self.read_at_start.contains(&change.path))
+    }
 }
 
 /// Works out every file, and reads with `at` what is in its place now.
@@ -67,6 +93,9 @@ pub(crate) fn plan(
     let mut notes = Vec::new();
     let mut keys = CaKeys::from_key_set(&trust.ca.keys)?;
     nobody_else_maps_principals(place, host)?;
+    if trust.enrolled.is_some() {
+        nobody_else_revokes(place, host)?;
+    }
     nothing_in_match_blocks(host, &trust.admissions)?;
     let earlier = host.earlier.as_ref();
     let merged = match others {
@@ -85,15 +114,21 @@ pub(crate) fn plan(
     };
     let manifest = Manifest {
         ca: trust.ca.known.clone(),
+        host: trust
+            .enrolled
+            .as_ref()
+            .map(|enrolled| enrolled.host.clone()),
         accounts: trust.admissions.iter().map(principals).collect(),
         merged,
         kept,
         files: Vec::new(),
     };
+    let read_at_start = read_at_start(place, host, trust);
     Ok(Plan {
         changes: to_changes(place, host, manifest, wanted, at)?,
         notes,
         ca_keys: keys.fingerprints(),
+        read_at_start,
     })
 }
 
@@ -112,7 +147,26 @@ fn wanted(
         let path = place.principals().join(admission.account.as_str());
         wanted.push((path, File::for_all_to_read(admission.render(own_names))));
     }
-    let lines = sshd_lines::render(&trust.admissions, &place.ca_keys(), &place.principals());
+    let mut host_certificates = Vec::new();
+    if let Some(enrolled) = &trust.enrolled {
+        // Before the line that names it: sshd refuses everybody where it cannot read it.
+        wanted.push((place.krl(), File::for_all_to_read(enrolled.krl.bytes())));
+        for (key, certificate) in &enrolled.certificates {
+            let path = place.host_certificate(key);
+            wanted.push((path.clone(), File::for_all_to_read(certificate.render()?)));
+            host_certificates.push(path);
+        }
+        wanted.extend(enrolled.unit.clone());
+    }
+    let lines = sshd_lines::render(
+        &trust.admissions,
+        sshd_lines::Files {
+            ca_keys: &place.ca_keys(),
+            principals: &place.principals(),
+            krl: trust.enrolled.as_ref().map(|_| place.krl()).as_deref(),
+            host_certificates: &host_certificates,
+        },
+    );
     wanted.push(match place.drop_in(&host.main_text) {
         Some(drop_in) => (drop_in, File::for_all_to_read(lines)),
         None => {
@@ -126,6 +180,35 @@ fn wanted(
         }
     });
     Ok(wanted)
+}
+
+/// What sshd reads at its start: its own files, wherever our lines are or were, and host certificates.
+fn read_at_start(place: &Place, host: &Host, trust: &Trust) -> Vec<PathBuf> {
+    let mut paths = vec![place.sshd.config().to_owned()];
+    paths.extend(place.drop_in(&host.main_text));
+    let earlier = host.earlier.iter().flat_map(|manifest| &manifest.files);
+    let drop_ins = earlier.filter(|file| file.path.ends_with(crate::host::DROP_IN));
+    paths.extend(drop_ins.map(|file| file.path.clone()));
+    let certificates = trust
+        .enrolled
+        .iter()
+        .flat_map(|enrolled| &enrolled.certificates);
+    paths.extend(certificates.map(|(key, _)| place.host_certificate(key)));
+    paths
+}
+
+/// A revocation list that somebody else keeps would no longer be read for the accounts that we open,
+/// and what it revokes would open them again. Two lists cannot be made one.
+fn nobody_else_revokes(place: &Place, host: &Host) -> Result<(), InstallError> {
+    let ours = place.krl();
+    for (account, effective) in &host.effective {
+        let by = effective.file("revokedkeys");
+        if let (Some(account), Some(by)) = (account, by.filter(|by| Path::new(by) != ours)) {
+            let (account, by) = (account.to_string(), by.to_owned());
+            return Err(InstallError::Revokes { account, by });
+        }
+    }
+    Ok(())
 }
 
 /// A mapping of principals that somebody else keeps, for the accounts or for everybody else, is not
@@ -151,7 +234,17 @@ fn nobody_else_maps_principals(place: &Place, host: &Host) -> Result<(), Install
 /// widen to every login to that account, nor may its certificates be refused from now on.
 fn nothing_in_match_blocks(host: &Host, admissions: &[Admission]) -> Result<(), InstallError> {
     for one in &host.conditional {
-        let could = |admission: &&Admission| one.could_apply_to(&admission.account);
+        // An account that is open already stays so: our lines hold there by now.
+        let asked = |account: &AccountName| {
+            let mut accounts = host
+                .effective
+                .iter()
+                .filter_map(|(asked, _)| asked.as_ref());
+            accounts.any(|asked| asked == account)
+        };
+        let could = |admission: &&Admission| {
+            asked(&admission.account) && one.could_apply_to(&admission.account)
+        };
         if let Some(admission) = admissions.iter().find(could) {
             return Err(InstallError::InMatch {
                 account: admission.account.to_string(),
@@ -341,6 +434,7 @@ mod tests {
                 place: Place {
                     sshd: Sshd::new("/usr/sbin/sshd".into(), config.clone()),
                     folder: "/etc/ssh/jit-ssh".into(),
+                    state: "/var/lib/jit-ssh-host".into(),
                 },
                 host: Host {
                     main: main_file.clone(),
@@ -358,6 +452,7 @@ mod tests {
             let trust = Trust {
                 ca: trusted(),
                 admissions: accounts.iter().map(|text| text.parse().unwrap()).collect(),
+                enrolled: None,
             };
             plan(&self.place, &self.host, &trust, OtherCas::Keep, |path| {
                 Ok(self.files.get(path).cloned())

@@ -34,6 +34,9 @@ pub(crate) enum SshdError {
     /// `sshd -t` or `sshd -T` refused the configuration.
     #[error("sshd refuses its configuration: {0}")]
     Refused(String),
+    /// `ssh-keygen -Q` refused a revocation list.
+    #[error("OpenSSH on this host does not read the CA's revocation list: {0}")]
+    Krl(String),
     /// The version is not understood.
     #[error("`{0}` is not a version of OpenSSH that jit-ssh-host understands")]
     Version(String),
@@ -101,6 +104,37 @@ impl Sshd {
             format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22,rdomain=");
         let output = self.run(&["-T", "-f", &config, "-C", &connection])?;
         Ok(Effective::parse(&checked(&output)?))
+    }
+
+    /// Whether OpenSSH on this host reads a revocation list, as `ssh-keygen -Q` says. Beside our own
+    /// reader, since what counts in the end is the version that is installed here (A53).
+    pub(crate) fn reads_krl(&self, path: &Path) -> Result<(), SshdError> {
+        let program = Path::new("ssh-keygen");
+        let output = Command::new(program)
+            .args(["-Q", "-l", "-f"])
+            .arg(path)
+            .stdin(Stdio::null())
+            .env("LC_ALL", "C")
+            .output()
+            .map_err(|source| SshdError::Run {
+                program: program.to_owned(),
+                source,
+            })?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(SshdError::Krl(said.trim().replace('\n', "; ")))
+    }
+
+    /// What `sshd -V` says of itself, in one word.
+    pub(crate) fn version_text(&self) -> Option<String> {
+        let output = self.run(&["-V"]).ok()?;
+        let text = [output.stderr, output.stdout].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let at = text.find("OpenSSH_")?;
+        let word = text.get(at..)?.split([' ', ',', '\n']).next()?;
+        Some(word.to_owned())
     }
 
     /// Tells the running sshd to read its configuration again. Live sessions go on.
@@ -180,6 +214,12 @@ impl Effective {
     pub(crate) fn file(&self, key: &str) -> Option<&str> {
         self.first(key)
             .filter(|value| !value.is_empty() && *value != "none")
+    }
+
+    /// The values of a directive that may be given several times.
+    pub(crate) fn all(&self, key: &str) -> impl Iterator<Item = &str> {
+        let lines = self.0.get(key).map(Vec::as_slice).unwrap_or_default();
+        lines.iter().map(String::as_str)
     }
 
     /// All words of a list directive, over all its lines.

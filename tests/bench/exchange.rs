@@ -4,16 +4,12 @@
 //! proofs are made before the clock starts.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     clippy::print_stdout,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
     reason = "a measurement: what fails here should say so at once"
 )]
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,14 +20,15 @@ use jit_ssh_connect::{Options, Pin};
 use jit_ssh_tests::ca::Ca;
 use jit_ssh_tests::idp::Person;
 use jit_ssh_tests::lab::Lab;
+use jit_ssh_tests::load::{
+    connect, connector, cpu_seconds, exchange, median, percentile, resident_mb, round,
+};
 use jit_ssh_tests::process::program;
 use jit_ssh_tests::wire::{BindingSalt, Key, Proof};
 use jit_ssh_tests::{browser, clock};
 use rand::RngCore as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 /// How much is measured.
 struct Size {
@@ -111,14 +108,14 @@ fn main() {
 
     let figures = serde_json::json!({
         "certificates_per_second": at_16.per_second.round(),
-        "p50_ms": round(at_16.percentile(50.0)),
-        "p99_ms": round(at_16.percentile(99.0)),
+        "p50_ms": round(at_16.percentile(50)),
+        "p99_ms": round(at_16.percentile(99)),
         "certificates_per_second_64": at_64.per_second.round(),
-        "p50_ms_64": round(at_64.percentile(50.0)),
-        "p99_ms_64": round(at_64.percentile(99.0)),
+        "p50_ms_64": round(at_64.percentile(50)),
+        "p99_ms_64": round(at_64.percentile(99)),
         "certificates_per_second_new_tls": fresh.per_second.round(),
-        "p50_ms_new_tls": round(fresh.percentile(50.0)),
-        "p99_ms_new_tls": round(fresh.percentile(99.0)),
+        "p50_ms_new_tls": round(fresh.percentile(50)),
+        "p99_ms_new_tls": round(fresh.percentile(99)),
         "rss_mb": round(rss),
         "rss_mb_16": round(rss_16),
         "cpu_us_per_certificate": round(cpu * 1e6),
@@ -141,8 +138,8 @@ fn main() {
         println!(
             "  {what:<26} {:>7.0}/s   p50 {:>6.2} ms   p99 {:>6.2} ms",
             load.per_second,
-            load.percentile(50.0),
-            load.percentile(99.0)
+            load.percentile(50),
+            load.percentile(99)
         );
     }
     println!(
@@ -235,9 +232,8 @@ struct Load {
 }
 
 impl Load {
-    fn percentile(&self, percent: f64) -> f64 {
-        let last = self.latencies.len() - 1;
-        self.latencies[((percent / 100.0) * last as f64).round() as usize]
+    fn percentile(&self, percent: usize) -> f64 {
+        percentile(&self.latencies, percent)
     }
 }
 
@@ -253,7 +249,7 @@ async fn run(
     let mut open = Vec::new();
     if !fresh {
         for _ in 0..connections {
-            open.push(connect(target).await);
+            open.push(connect(target.address, &target.tls).await);
         }
     }
     let start = Instant::now();
@@ -267,9 +263,9 @@ async fn run(
                 let begin = Instant::now();
                 let stream = match &mut connection {
                     Some(stream) if !fresh => stream,
-                    slot => slot.insert(connect(&target).await),
+                    slot => slot.insert(connect(target.address, &target.tls).await),
                 };
-                exchange(stream, request).await;
+                let _ = exchange(stream, request).await;
                 latencies.push(begin.elapsed().as_secs_f64() * 1e3);
             }
             latencies
@@ -285,65 +281,6 @@ async fn run(
         per_second,
         latencies,
     }
-}
-
-async fn connect(target: &Target) -> TlsStream<TcpStream> {
-    let tcp = TcpStream::connect(target.address).await.unwrap();
-    tcp.set_nodelay(true).unwrap();
-    let name = target.address.ip().into();
-    target.tls.connect(name, tcp).await.unwrap()
-}
-
-/// Writes the request and reads the answer whole; anything but a certificate ends the benchmark.
-async fn exchange(stream: &mut TlsStream<TcpStream>, request: &[u8]) {
-    stream.write_all(request).await.unwrap();
-    let mut buffer = Vec::with_capacity(8192);
-    let (head, length) = loop {
-        let read = stream.read_buf(&mut buffer).await.unwrap();
-        assert!(
-            read > 0,
-            "the CA closed the connection: {}",
-            String::from_utf8_lossy(&buffer)
-        );
-        if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&buffer[..end]).to_ascii_lowercase();
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length:"))
-                .and_then(|value| value.trim().parse::<usize>().ok())
-                .unwrap_or(0);
-            break (end + 4, length);
-        }
-    };
-    while buffer.len() < head + length {
-        assert!(
-            stream.read_buf(&mut buffer).await.unwrap() > 0,
-            "the answer is cut off"
-        );
-    }
-    assert!(
-        buffer.starts_with(b"HTTP/1.1 200"),
-        "{}",
-        String::from_utf8_lossy(&buffer)
-    );
-}
-
-fn connector(certificate: &Path) -> TlsConnector {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject as _;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut roots = rustls::RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(certificate).unwrap())
-        .unwrap();
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    // A new connection is to be a whole handshake.
-    config.resumption = rustls::client::Resumption::disabled();
-    TlsConnector::from(Arc::new(config))
 }
 
 /// Median time from starting the process to its first answer.
@@ -367,7 +304,7 @@ fn start_up(ca: &mut Ca, runs: usize) -> f64 {
                 };
                 let mut stream = connector.connect(address.ip().into(), tcp).await.unwrap();
                 let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n");
-                exchange(&mut stream, request.as_bytes()).await;
+                let _ = exchange(&mut stream, request.as_bytes()).await;
             });
             let time = begin.elapsed().as_secs_f64() * 1e3;
             ca.stop();
@@ -450,36 +387,4 @@ fn client(lab: &Lab, runs: usize) -> Client {
         ensure_fleet: time(&ensure),
         status: time(&["status", "--short"]),
     }
-}
-
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
-}
-
-fn round(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
-}
-
-/// User and system time of a process so far (proc(5), fields 14 and 15 of `stat`).
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let after_name = stat.rsplit_once(')').unwrap().1;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    ticks / rustix::param::clock_ticks_per_second() as f64
-}
-
-fn resident_mb(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    line.trim()
-        .trim_end_matches(" kB")
-        .trim()
-        .parse::<f64>()
-        .unwrap()
-        / 1024.0
 }

@@ -42,7 +42,6 @@ fn what_is_not_supported_yet_is_refused_and_not_ignored() {
         "record = true",
         "read_only = true",
         "at_end = \"end\"",
-        "hosts = { env = \"x\" }",
         "reason = { required = true }",
         "approval = {}",
         "authentication = { max_age = \"15m\" }",

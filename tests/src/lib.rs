@@ -32,6 +32,7 @@ pub mod http;
 pub mod idp;
 pub mod keygen;
 pub mod lab;
+pub mod load;
 pub mod op;
 pub mod port;
 pub mod process;

@@ -34,6 +34,7 @@ pub mod login;
 pub mod principal;
 pub mod problem;
 pub mod proof;
+pub mod reserved;
 pub mod revocation;
 pub mod role;
 pub mod sign_in;

@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use jit_ssh_api::reserved::is_reserved;
 use serde_json::Value;
 
 use super::AccountName;
 use super::grant::{User, Who};
-use super::reserved::is_reserved;
 
 /// Where own accounts come from, for each issuer.
 #[derive(Debug, Default)]

@@ -193,7 +193,7 @@ enum Lies {
     InPlace,
     /// Signed elsewhere: not in `key-set.json` yet.
     BesideItsDocument,
-    /// In `key-set.json`; we died between [`write`] and [`remove`], so the rest is still there.
+    /// In `key-set.json`; we died between [`write()`] and [`remove`], so the rest is still there.
     TakenOver,
 }
 

@@ -36,6 +36,11 @@ const INSTALL: &str = "Install it: `jit-ssh-host install --ca https://ca.example
 
 const AGAIN: &str = "Run `jit-ssh-host install` again, with every account.";
 
+const ANEW: &str =
+    "See that `jit-ssh-host sync` runs, as a service; once: `jit-ssh-host sync --once`.";
+
+const REJOIN: &str = "Enrol it once more: `jit-ssh-host enroll`, with an invitation of the CA.";
+
 fn look_at(place: &Place, manifest: &Manifest, options: &Doctor, report: &mut Report) {
     report.push(Check::good(
         INSTALLATION,
@@ -44,23 +49,50 @@ fn look_at(place: &Place, manifest: &Manifest, options: &Doctor, report: &mut Re
             manifest.ca.url, manifest.ca.fingerprint
         ),
     ));
-    report.extend(manifest.files.iter().map(|file| unchanged(file, place)));
+    let again = if manifest.host.is_some() {
+        report.push(enrolment(place));
+        ANEW
+    } else {
+        AGAIN
+    };
+    let files = manifest.files.iter();
+    report.extend(files.map(|file| unchanged(file, place, again)));
     let mut admissions = Vec::new();
     for (account, principals) in &manifest.accounts {
         match Admission::of(account, principals) {
+            Ok(admission) if manifest.host.is_some() && !accounts::exists(&admission.account) => {
+                report.push(Check::note(
+                    named(account),
+                    "the CA opens it, and there is none of this name here",
+                    "Make it, or leave it out of the role at the CA.",
+                ));
+            }
             Ok(admission) => admissions.push(admission),
             Err(error) => {
                 let what = format_args!("what is installed is not understood: {error}");
-                report.push(Check::bad(named(account), what, AGAIN));
+                report.push(Check::bad(named(account), what, again));
             }
         }
     }
     for admission in &admissions {
-        report.extend(open_account(place, admission));
+        report.extend(open_account(place, admission, manifest.host.is_some()));
     }
     report.extend(match_blocks(place, manifest, &admissions));
     if !options.offline {
         report.push(same_keys(place, manifest, options));
+    }
+}
+
+/// How an enrolled host keeps up with its CA.
+fn enrolment(place: &Place) -> Check {
+    let name = "enrolment";
+    match super::status::look(place, jit_ssh_connect::now()) {
+        Ok(Some(status)) => match status.warnings() {
+            [] => Check::good(name, status.in_short()),
+            warnings => Check::bad(name, warnings.join("; "), ANEW),
+        },
+        Ok(None) => Check::bad(name, "what this host remembers of it is gone", REJOIN),
+        Err(failure) => Check::failed(name, &failure),
     }
 }
 
@@ -93,19 +125,19 @@ fn sshd(place: &Place) -> Vec<Check> {
     vec![version, configuration]
 }
 
-fn unchanged(file: &Installed, place: &Place) -> Check {
+fn unchanged(file: &Installed, place: &Place, again: &str) -> Check {
     let name = format!("file {}", file.path.display());
     match files::read(&file.path) {
         Ok(Some(now)) if digest(&now.bytes) == file.sha256 => Check::good(name, "as installed"),
         // Others may write to the main file; whether our block is in force is asked of sshd.
         Ok(Some(_)) if file.path == place.sshd.config() => Check::good(name, "there"),
-        Ok(Some(_)) => Check::bad(name, "it was changed", AGAIN),
-        Ok(None) => Check::bad(name, "it is gone", AGAIN),
+        Ok(Some(_)) => Check::bad(name, "it was changed", again),
+        Ok(None) => Check::bad(name, "it is gone", again),
         Err(error) => Check::bad(name, error, "Run `jit-ssh-host doctor` as root."),
     }
 }
 
-fn open_account(place: &Place, admission: &Admission) -> Vec<Check> {
+fn open_account(place: &Place, admission: &Admission, enrolled: bool) -> Vec<Check> {
     let account = &admission.account;
     let name = named(account.as_str());
     let mut checks = Vec::new();
@@ -113,7 +145,12 @@ fn open_account(place: &Place, admission: &Admission) -> Vec<Check> {
         let mend = "Run `jit-ssh-host install` with --create-accounts.";
         checks.push(Check::bad(name.clone(), "there is none of this name", mend));
     }
-    if let Err(error) = install::check_in_force(place, admission) {
+    let in_force = if enrolled {
+        install::check_enrolled_in_force(place, admission)
+    } else {
+        install::check_in_force(place, admission)
+    };
+    if let Err(error) = in_force {
         let mend =
             format!("Look for an earlier line or a Match block: `sshd -T -C user={account}`.");
         checks.push(Check::bad(name.clone(), error, mend));

@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::{admissions, explain, explain_after_making, left_as, place};
 use crate::cli::Install;
 use crate::host::Place;
-use crate::plan::{OtherCas, Plan, Trust, plan};
+use crate::install::InstallError;
+use crate::plan::{OtherCas, Plan, Trust};
 use crate::sshd::Reload;
 use crate::trust::{AccountName, Admission};
 use crate::{accounts, ca, diff, files, install};
@@ -58,6 +59,10 @@ pub(super) fn run(options: &Install, terminal: &mut Terminal) -> Result<(), Fail
     let earlier = place.installed().map_err(explain)?;
     let pin = match &earlier {
         Some(manifest) => {
+            if manifest.host.is_some() {
+                let url = manifest.ca.url.clone();
+                return Err(explain(InstallError::IsEnrolled { url }));
+            }
             manifest.same_ca(&options.ca.fingerprint).map_err(explain)?;
             Pin::Known(&manifest.ca)
         }
@@ -75,14 +80,12 @@ pub(super) fn run(options: &Install, terminal: &mut Terminal) -> Result<(), Fail
     let trust = Trust {
         ca: trusted,
         admissions,
+        enrolled: None,
     };
-    let mut plan = place
-        .look(&trust.admissions)
-        .and_then(|host| plan(&place, &host, &trust, others, files::read))
-        .map_err(explain)?;
-    let report = |plan: &Plan, reload| report(&trust, plan, &missing, options, reload);
+    let mut prepared = install::prepare(&place, trust, others).map_err(explain)?;
     if options.dry_run {
-        return terminal.answer(&report(&plan, "not"), render);
+        let report = report(&prepared.trust, &prepared.plan, &missing, options, "not");
+        return terminal.answer(&report, render);
     }
     for (done, account) in missing.iter().enumerate() {
         // Dying here leaves an account that nothing opens yet; the next run finds it there.
@@ -93,8 +96,8 @@ pub(super) fn run(options: &Install, terminal: &mut Terminal) -> Result<(), Fail
                 .next("Make the account by hand and run the same command again.")
         })?;
     }
-    install::put_down(&place, &plan, &trust.admissions)
-        .map_err(|error| explain_after_making(error, &missing))?;
+    install::put_down(&place, &prepared).map_err(|error| explain_after_making(error, &missing))?;
+    let (trust, plan) = (&prepared.trust, &mut prepared.plan);
     let unchanged = plan.changes.iter().all(files::Change::is_noop);
     let reload = if options.no_reload || unchanged {
         "not"
@@ -102,7 +105,8 @@ pub(super) fn run(options: &Install, terminal: &mut Terminal) -> Result<(), Fail
         reload(&place, &mut plan.notes)
     };
     warn_of_other_rules(&place, &trust.admissions, &mut plan.notes);
-    terminal.answer(&report(&plan, reload), render)
+    let report = report(trust, plan, &missing, options, reload);
+    terminal.answer(&report, render)
 }
 
 /// Reloads, and says in words what came of it.

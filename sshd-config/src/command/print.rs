@@ -52,7 +52,13 @@ pub(super) fn run(options: &Print, terminal: &mut Terminal) -> Result<(), Failur
             admission.render(false),
         ));
     }
-    let lines = sshd_lines::render(&admissions, &ca_keys, &principals);
+    let named = sshd_lines::Files {
+        ca_keys: &ca_keys,
+        principals: &principals,
+        krl: None,
+        host_certificates: &[],
+    };
+    let lines = sshd_lines::render(&admissions, named);
     files.push(file(
         std::path::Path::new("/etc/ssh/sshd_config.d").join(DROP_IN),
         lines,

@@ -21,6 +21,10 @@ pub(super) fn run(options: &Uninstall, terminal: &mut Terminal) -> Result<(), Fa
     let place = place(&options.place);
     let manifest = place.installed().map_err(explain)?;
     let manifest = manifest.ok_or_else(|| explain(InstallError::NotInstalled(place.manifest())))?;
+    if manifest.host.is_some() {
+        let url = manifest.ca.url.clone();
+        return Err(explain(InstallError::IsEnrolled { url }));
+    }
     let changes = plan::removal(&place, &manifest, options.force, files::read).map_err(explain)?;
     let mut report = Report {
         changed: changes

@@ -134,6 +134,34 @@ impl Admission {
         })
     }
 
+    /// What the CA says of an account; none where it names nobody. In the policy's simple mode the
+    /// account's own name stands there, and only alone.
+    pub(crate) fn of_bundle(
+        name: &str,
+        principals: &[String],
+    ) -> Result<Option<Self>, AdmissionError> {
+        let account = account(name)?;
+        match principals {
+            // An empty list of ours means the account's own name: here it means nobody.
+            [] => Ok(None),
+            [own] if own == account.as_str() => Ok(Some(Admission {
+                account,
+                principals: Vec::new(),
+            })),
+            principals => Admission::of(name, principals).map(Some),
+        }
+    }
+
+    /// One more role on the account's own person.
+    pub(crate) fn also_own(&mut self, role: &str) -> Result<(), AdmissionError> {
+        let role = RoleName::new(role).map_err(|_| AdmissionError::Role(role.to_owned()))?;
+        let principal = Principal::role_of(&role, &self.account);
+        if !self.principals.contains(&principal) {
+            self.principals.push(principal);
+        }
+        Ok(())
+    }
+
     /// The file's exact text. With `own_name`, certificates of a CA that was trusted before keep
     /// their way in: there, sshd compared principals with the account's name.
     pub(crate) fn render(&self, own_name: bool) -> String {
@@ -218,6 +246,31 @@ mod tests {
         ] {
             let read = Admission::of("alice", &[principal.to_owned()]);
             assert!(read.is_err(), "{principal:?}");
+        }
+    }
+
+    #[test]
+    fn an_account_that_the_ca_opens_to_nobody_is_not_opened_to_its_own_name() {
+        let of = |principals: &[&str]| {
+            let principals: Vec<String> = principals.iter().map(ToString::to_string).collect();
+            Admission::of_bundle("alice", &principals)
+        };
+        assert_eq!(of(&[]), Ok(None));
+        let simple = of(&["alice"]).unwrap().unwrap();
+        assert!(simple.render(false).ends_with("\nalice\n"));
+        let roles = of(&["role:ops", "role:dev+alice"]).unwrap().unwrap();
+        assert!(
+            roles
+                .render(false)
+                .ends_with("\nrole:ops\nrole:dev+alice\n")
+        );
+        for bad in [
+            &["bob"][..],
+            &["alice", "role:ops"],
+            &["role:dev+bob"],
+            &["#"],
+        ] {
+            assert!(of(bad).is_err(), "{bad:?}");
         }
     }
 

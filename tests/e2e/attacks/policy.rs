@@ -335,10 +335,7 @@ fn a24_a_misspelt_limit_is_no_limit_and_does_not_load() {
         ("extensions = [\"permit-pty\"]", "record = true"),
         ("extensions = [\"permit-pty\"]", "read_only = true"),
         ("extensions = [\"permit-pty\"]", "approval = { steps = [] }"),
-        (
-            "extensions = [\"permit-pty\"]",
-            "hosts = { env = \"production\" }",
-        ),
+        ("extensions = [\"permit-pty\"]", "hosts = {}"),
         (
             "extensions = [\"permit-pty\"]",
             "reason = { required = true }",

@@ -1,7 +1,8 @@
 //! A27, A34: what must never be a name.
 
+use jit_ssh_api::reserved::{self, is_reserved};
+
 use super::*;
-use crate::policy::reserved::is_reserved;
 
 /// Every byte, and letters of more than one.
 fn characters() -> impl Iterator<Item = char> {

@@ -1,16 +1,16 @@
 //! Accounts that a system, a service or an image owns: nobody gets one because a claim says so, only
 //! because the policy names it literally (A27).
 
-use super::AccountName;
+use crate::principal::AccountName;
 
 /// Whether the account is one of these.
-pub(super) fn is_reserved(account: &AccountName) -> bool {
+pub fn is_reserved(account: &AccountName) -> bool {
     let name = account.as_str();
     name.starts_with('_') || name.starts_with("systemd-") || RESERVED.binary_search(&name).is_ok()
 }
 
 /// Sorted. Debian's and Red Hat's base systems, usual services, and the first accounts of images.
-pub(super) const RESERVED: &[&str] = &[
+pub const RESERVED: &[&str] = &[
     "abrt",
     "adm",
     "admin",
