@@ -17,6 +17,7 @@ mod audit;
 mod backup;
 mod doctor;
 mod generate;
+mod host;
 mod init;
 mod interrupted;
 mod key;
@@ -83,6 +84,9 @@ enum Command {
     /// List logins, or end one for good
     #[command(subcommand, visible_alias = "logins")]
     Login(login::Login),
+    /// Invite, list, label and revoke the servers that enrol themselves
+    #[command(subcommand, visible_alias = "hosts")]
+    Host(host::Host),
     /// Read the ledger: who got which certificate, who was refused and why
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -131,6 +135,7 @@ fn run(cli: Cli, terminal: &mut Terminal) -> Result<(), Failure> {
         Command::Serve(serve) => serve.run(&data, terminal),
         Command::Policy(policy) => policy.run(&data, terminal),
         Command::Login(login) => login.run(&data, terminal),
+        Command::Host(host) => host.run(&data, terminal),
         Command::Audit(audit) => audit.run(&data, terminal),
         Command::Key(key) => key.run(&data, terminal),
         Command::Backup(backup) => backup.run(&data, terminal),

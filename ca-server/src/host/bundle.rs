@@ -14,7 +14,7 @@ use jit_ssh_api::bundle::{Bundle, NAMESPACE, SignedBundle};
 use ssh_key::LineEnding;
 
 use super::HostError;
-use crate::policy::{Account, Admission, Policy};
+use crate::policy::{Account, Admission, Policy, Role};
 use crate::revocation::krl::RevocationList;
 use crate::server::state::State;
 use crate::signer::PairError;
@@ -88,7 +88,7 @@ fn admits(policy: &Policy, row: &HostRow) -> (BTreeMap<String, Vec<String>>, Vec
 /// Where certificates name accounts: each account that a role names opens for its name. Accounts of
 /// people's own cannot be told to a host in such a policy.
 fn accounts(policy: &Policy) -> BTreeMap<String, Vec<String>> {
-    let accounts = policy.all_roles().iter().flat_map(|role| role.accounts());
+    let accounts = policy.all_roles().iter().flat_map(Role::accounts);
     let fixed = accounts.filter_map(|account| match account {
         Account::Fixed(name) => Some(name.as_str().to_owned()),
         Account::Own => None,

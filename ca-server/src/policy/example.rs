@@ -385,7 +385,7 @@ const RIGHTS: &str = r#"# Who may do what at the CA itself: audit, logins, polic
 # [[rights]]
 # issuer = ISSUER
 # groups = ["Security"]
-# may    = ["audit", "logins", "policy", "keys"]
+# may    = ["audit", "logins", "policy", "keys", "hosts", "revoke"]
 
 "#;
 

@@ -26,7 +26,7 @@ use crate::store::hosts::{self, HostRow, InvitationRow};
 /// `POST /v1/admin/invitations`.
 pub(super) async fn invite(call: &Call) -> Result<Answer, Failure> {
     let request: InvitationRequest = strict::parse_with_lists(&call.body)?;
-    invitation::check(&request).map_err(bad)?;
+    invitation::check(&request).map_err(|what| bad(&what))?;
     let (id, token) = {
         let mut rng = call
             .state
@@ -285,7 +285,7 @@ pub(super) async fn revoke(call: &Call) -> Result<Answer, Failure> {
 /// `POST /v1/admin/hosts/{id}/labels`.
 pub(super) async fn label(call: &Call) -> Result<Answer, Failure> {
     let request: LabelsRequest = strict::parse(&call.body)?;
-    invitation::check_labels(&request.labels).map_err(bad)?;
+    invitation::check_labels(&request.labels).map_err(|what| bad(&what))?;
     let id = id(call)?;
     let used = call.used(
         "host-label",
@@ -339,7 +339,7 @@ fn unknown(id: &str) -> Failure {
     )
 }
 
-fn bad(what: String) -> Failure {
+fn bad(what: &str) -> Failure {
     Failure::new(
         Kind::BadRequest,
         format!("That cannot be: {what}."),
