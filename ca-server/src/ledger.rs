@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::certificate::{CertificateToSign, Kind as CertificateKind, User};
 use crate::login::cache::LoginCache;
 use crate::login::{Change, EndedBy, LiveLogin, LoginId};
-use crate::store::ledger::{self as records, InForce};
+use crate::store::ledger::{self as records, InForce, Serial};
 use crate::store::{BundleNumber, DiskState, Store, StoreError, StoreOptions, guard};
 use crate::time::Timestamp;
 
@@ -248,6 +248,11 @@ impl Ledger {
             .finish()?;
         let state = Arc::clone(&login.state);
         let who = Who::Login { login, username };
+        let serial = Serial {
+            serial,
+            ends: Timestamp::from_seconds(certificate.valid_before()),
+            host: None,
+        };
         let work = Work::Certificate { entry, serial };
         let outcome = match self.write(now, Class::Issuing, who, work).await {
             Ok(outcome) => outcome,

@@ -20,7 +20,7 @@ use super::record::Entry;
 use crate::login::cache::LoginCache;
 use crate::login::{KeyHash, LiveLogin, LoginId};
 use crate::store::checkpoint::Checkpoints;
-use crate::store::ledger::{self as records, InForce};
+use crate::store::ledger::{self as records, InForce, Serial};
 use crate::store::logins::LoginRow;
 use crate::store::{BundleNumber, Head, Store, StoreError};
 use crate::time::Timestamp;
@@ -77,7 +77,7 @@ pub(crate) enum Work {
     /// The head row as it is, to see whether the disk takes it.
     Probe,
     /// A certificate that is about to be signed.
-    Certificate { entry: Entry, serial: u64 },
+    Certificate { entry: Entry, serial: Serial },
     /// Any other record.
     Record(Entry),
     /// The end of a login.

@@ -56,8 +56,8 @@ impl Step<'_> {
             return Err(Failure::Refused(LedgerError::DiskFull));
         }
         // Everything that can refuse stands before everything that writes.
-        if let Work::Certificate { serial, .. } = work
-            && records::record_of_serial(self.connection, serial)?.is_some()
+        if let Work::Certificate { serial, .. } = &work
+            && records::record_of_serial(self.connection, serial.serial)?.is_some()
         {
             return Err(Failure::Refused(LedgerError::SerialTaken));
         }
