@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::certificate::{CertificateToSign, Kind as CertificateKind, User};
 use crate::login::cache::LoginCache;
 use crate::login::{Change, EndedBy, LiveLogin, LoginId};
+use crate::revocation::lock::LockKind;
 use crate::store::ledger::{self as records, InForce, Serial};
 use crate::store::{BundleNumber, DiskState, Store, StoreError, StoreOptions, guard};
 use crate::time::Timestamp;
@@ -28,13 +29,14 @@ use crate::time::Timestamp;
 pub mod list;
 pub mod record;
 pub mod refusals;
+mod revocations;
 mod writer;
 
 use record::{Draft, Fact, Hash, Kind, LeafError, MAX_LEAF, Part, PartName};
 pub use refusals::{Refused, RefusedTo};
 
 use refusals::Refusals;
-pub(crate) use writer::Class;
+pub(crate) use writer::{Class, Taken, Touched};
 use writer::{Outcome, Who, Work, Write, Writer};
 
 /// Why something is not recorded, and so must not happen.
@@ -67,6 +69,20 @@ pub enum LedgerError {
         kind: &'static str,
         /// Which.
         name: String,
+    },
+    /// The caller: they, their key or the role get no certificates until somebody unlocks them.
+    #[error("the {} is locked", kind.name())]
+    Locked {
+        /// What holds it.
+        kind: LockKind,
+    },
+    /// The caller: what is to be taken away or unlocked was never there.
+    #[error("there is no {what} {which}")]
+    NotThere {
+        /// What.
+        what: &'static str,
+        /// As they told it.
+        which: String,
     },
     /// Us: chance gave a serial twice (A35).
     #[error("the serial was used before")]
@@ -230,6 +246,7 @@ impl Ledger {
         let said = request.clone();
         let entry = self
             .draft(Kind::Certificate, now)
+            .fact("ca_sha256", Hash::of(certificate.ca()).to_string())
             .fact("login", login.id.to_string())
             .fact("outage", outage)
             .fact("policy", policy)
@@ -253,7 +270,11 @@ impl Ledger {
             ends: Timestamp::from_seconds(certificate.valid_before()),
             host: None,
         };
-        let work = Work::Certificate { entry, serial };
+        let work = Work::Certificate {
+            entry,
+            serial,
+            role: certificate.role().to_owned(),
+        };
         let outcome = match self.write(now, Class::Issuing, who, work).await {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -465,7 +486,7 @@ impl Ledger {
         by: &EndedBy,
         request: &str,
         now: Timestamp,
-    ) -> Result<Option<Timestamp>, LedgerError> {
+    ) -> Result<Option<(Timestamp, Touched)>, LedgerError> {
         let draft = self
             .draft(Kind::LoginEnded, now)
             .fact("login", id.to_string())
@@ -481,7 +502,8 @@ impl Ledger {
             entry: draft.finish()?,
         };
         let outcome = self.write(now, Class::Ending, Who::Nobody, work).await?;
-        Ok(outcome.ended)
+        let touched = outcome.touched.map(|touched| *touched).unwrap_or_default();
+        Ok(outcome.ended.map(|ended| (ended, touched)))
     }
 
     /// A part of JSON, with a fresh salt.

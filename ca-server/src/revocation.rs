@@ -2,3 +2,4 @@
 
 pub mod krl;
 pub mod list;
+pub mod lock;

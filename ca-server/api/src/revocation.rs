@@ -56,15 +56,12 @@ pub struct UnlockRequest {
     pub reason: String,
 }
 
-/// Query of `GET /v1/admin/receipts`: waits until every host that is not silent has the bundle.
+/// Query of `GET /v1/admin/receipts`: answers at once; who waits asks again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptsQuery {
     /// Number of the bundle.
     pub bundle: u64,
-    /// Seconds to wait at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wait: Option<u64>,
 }
 
 /// Who has it in force.
@@ -89,11 +86,14 @@ pub struct Locks {
     pub locks: Vec<Lock>,
 }
 
-/// A person or role that gets no certificates.
+/// A person, role or key that gets no certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
-    /// Whom it holds.
+    /// Whom it holds: a person by their canonical key, which `unlock` takes as well.
     pub target: Target,
+    /// What that person is known by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// Since when, seconds since 1970-01-01 UTC.
     pub since: u64,
     /// Why.

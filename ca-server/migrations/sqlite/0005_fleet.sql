@@ -54,7 +54,7 @@ CREATE INDEX host_keys_host ON host_keys (host, position);
 CREATE TABLE revocations (
     number INTEGER PRIMARY KEY,
     kind   TEXT    NOT NULL,                   -- serial | key | ca-key
-    ca     BLOB,                               -- serial: blob of the CA key that signed it; NULL: any
+    ca     BLOB,                               -- serial: SHA-256 of the CA key that signed it; NULL: any
     serial INTEGER,                            -- serial
     key    BLOB,                               -- key: SHA-256 of the blob; ca-key: the blob
     until  INTEGER,                            -- ms; NULL: for ever

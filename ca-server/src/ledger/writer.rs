@@ -19,15 +19,19 @@ use super::LedgerError;
 use super::record::Entry;
 use crate::login::cache::LoginCache;
 use crate::login::{KeyHash, LiveLogin, LoginId};
+use crate::revocation::lock::{LockKind, LockSet};
 use crate::store::checkpoint::Checkpoints;
 use crate::store::ledger::{self as records, InForce, Serial};
 use crate::store::logins::LoginRow;
+use crate::store::revocations;
 use crate::store::{BundleNumber, Head, Store, StoreError};
 use crate::time::Timestamp;
 
 mod login;
+mod revocation;
 mod step;
 
+pub(crate) use revocation::{Revoke, Taken, Touched, Unlock};
 use step::{Failure, Step};
 
 /// What is written even when the disk is nearly full.
@@ -77,7 +81,12 @@ pub(crate) enum Work {
     /// The head row as it is, to see whether the disk takes it.
     Probe,
     /// A certificate that is about to be signed.
-    Certificate { entry: Entry, serial: Serial },
+    Certificate {
+        entry: Entry,
+        serial: Serial,
+        /// Of what: it must not be locked.
+        role: String,
+    },
     /// Any other record.
     Record(Entry),
     /// The end of a login.
@@ -91,6 +100,10 @@ pub(crate) enum Work {
         /// A policy's text, to be kept under that value.
         text: Option<String>,
     },
+    /// What is taken away, with all that is alive of it.
+    Revoke(Box<Revoke>),
+    /// A lock that goes.
+    Unlock(Box<Unlock>),
     /// A name that somebody else may have from now on.
     FreeName { name: Name, entry: Entry },
 }
@@ -102,6 +115,8 @@ pub(crate) struct Outcome {
     pub(crate) index: Option<u64>,
     /// When the login ended, for [`Work::End`].
     pub(crate) ended: Option<Timestamp>,
+    /// What was taken away, for [`Work::Revoke`] and [`Work::End`].
+    pub(crate) touched: Option<Box<Touched>>,
 }
 
 /// A handle on the thread.
@@ -109,6 +124,7 @@ pub(crate) struct Writer {
     sender: Option<mpsc::Sender<Job>>,
     writing: Arc<AtomicBool>,
     bundles: watch::Receiver<BundleNumber>,
+    locks: Arc<LockSet>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -124,6 +140,7 @@ impl Writer {
         let writing = Arc::new(AtomicBool::new(true));
         let (newer_bundle, bundles) = watch::channel(store.bundle_at_open());
         let mut connection = store.take_writer()?;
+        let locks = Arc::new(LockSet::new(revocations::locks(&connection)?));
         let checkpoints = Checkpoints::start(&mut connection, store.path())?;
         let mut task = Task {
             stopped: false,
@@ -133,6 +150,7 @@ impl Writer {
             store: Arc::clone(store),
             newer_bundle,
             cache: Arc::clone(cache),
+            locks: Arc::clone(&locks),
         };
         let thread = std::thread::Builder::new()
             .name("ledger".into())
@@ -145,6 +163,7 @@ impl Writer {
             sender: Some(sender),
             writing,
             bundles,
+            locks,
             thread: Some(thread),
         })
     }
@@ -157,6 +176,11 @@ impl Writer {
     /// The newest trust bundle, and whoever comes after it.
     pub(crate) fn bundles(&self) -> watch::Receiver<BundleNumber> {
         self.bundles.clone()
+    }
+
+    /// Who is locked, as of the last commit.
+    pub(crate) fn locks(&self) -> &LockSet {
+        &self.locks
     }
 
     /// Durable on return. A caller that goes away meanwhile changes nothing.
@@ -188,6 +212,7 @@ struct Task {
     connection: Connection,
     store: Arc<Store>,
     cache: Arc<LoginCache>,
+    locks: Arc<LockSet>,
     /// Who holds a request for a newer bundle hears of it here, once it is durable.
     newer_bundle: watch::Sender<BundleNumber>,
     /// After a final fault: see [`StoreError::is_final`].
@@ -218,7 +243,7 @@ impl Task {
             match result {
                 Ok(()) => {
                     for news in committed {
-                        news.tell(&self.cache);
+                        news.tell(&self.cache, &self.locks);
                     }
                     // Dying here: the records are there, nobody has heard of them, no signature
                     // was made. A certificate's record without a signature harms nobody; a login
@@ -323,15 +348,17 @@ impl Task {
     }
 }
 
-/// What the cache hears once a batch is durable.
+/// What caches hear once a batch is durable.
 enum News {
     Opened(LiveLogin, u64),
     Refreshed(LiveLogin, u64),
     Ended(LoginRow),
+    Locked(LockKind, String),
+    Unlocked(LockKind, String),
 }
 
 impl News {
-    fn tell(self, cache: &LoginCache) {
+    fn tell(self, cache: &LoginCache, locks: &LockSet) {
         match self {
             News::Opened(login, record) => {
                 let _ = login.state.identity_record.set(record);
@@ -342,6 +369,8 @@ impl News {
                 cache.refreshed(login.state);
             }
             News::Ended(row) => cache.ended(&KeyHash(row.key)),
+            News::Locked(kind, value) => locks.add(kind, value),
+            News::Unlocked(kind, value) => locks.remove(kind, &value),
         }
     }
 }

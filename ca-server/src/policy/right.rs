@@ -15,6 +15,8 @@ pub enum Right {
     Policy,
     /// See the keys and their states.
     Keys,
+    /// Revoke, lock, unlock; see who heard of it.
+    Revoke,
 }
 
 /// The rights of one person.
@@ -23,7 +25,13 @@ pub struct Rights(pub(super) BTreeSet<Right>);
 
 impl Right {
     /// All that there are.
-    pub const ALL: &'static [Right] = &[Right::Audit, Right::Logins, Right::Policy, Right::Keys];
+    pub const ALL: &'static [Right] = &[
+        Right::Audit,
+        Right::Logins,
+        Right::Policy,
+        Right::Keys,
+        Right::Revoke,
+    ];
 
     /// As it stands in the policy.
     pub fn name(self) -> &'static str {
@@ -32,6 +40,7 @@ impl Right {
             Right::Logins => "logins",
             Right::Policy => "policy",
             Right::Keys => "keys",
+            Right::Revoke => "revoke",
         }
     }
 

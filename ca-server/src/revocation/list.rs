@@ -9,14 +9,13 @@
 //! - CA keys that are lost stand whole.
 //! - What is over stays listed for [`GRACE`]: a host's clock may be behind (A62).
 
-#![allow(dead_code, reason = "used by what comes next")]
-
 use std::time::Duration;
 
 use jit_ssh_api::key_set::{KeySet, Purpose, State};
 use ssh_key::PublicKey;
 
 use super::krl::RevocationList;
+use crate::ledger::record::Hash;
 use crate::store::BundleNumber;
 use crate::store::revocations::{Revocation, Revoked};
 use crate::time::Timestamp;
@@ -48,7 +47,7 @@ pub(crate) fn revoked_list(
                 list.keys.insert(*hash);
             }
             Revoked::Serial { ca, serial } => {
-                let under = |it: &&Vec<u8>| ca.as_ref().is_none_or(|ca| ca == *it);
+                let under = |it: &&Vec<u8>| ca.is_none_or(|ca| ca == Hash::of(it).0);
                 for ca in trusted.iter().filter(under) {
                     list.serials.entry(ca.clone()).or_default().insert(*serial);
                 }
@@ -126,7 +125,7 @@ mod tests {
     fn serial(ca: Option<&Vec<u8>>, serial: u64, until: Timestamp) -> Revocation {
         Revocation {
             what: Revoked::Serial {
-                ca: ca.cloned(),
+                ca: ca.map(|blob| Hash::of(blob).0),
                 serial,
             },
             until: Some(until),

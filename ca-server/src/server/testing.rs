@@ -78,7 +78,7 @@ roles = ["production-admin"]
 
 [[rights]]
 groups = ["Security"]
-may = ["audit", "logins", "policy", "keys"]
+may = ["audit", "logins", "policy", "keys", "revoke"]
 
 [[tests]]
 who = { groups = ["Ops"] }

@@ -1,10 +1,9 @@
 //! SQL of what is revoked, and of who gets no certificates until they are unlocked.
 
-#![allow(dead_code, reason = "used by what comes next")]
-
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{StoreError, from_sql, to_sql};
+use crate::revocation::lock::LockKind;
 use crate::time::Timestamp;
 
 /// What opens nothing any more.
@@ -12,9 +11,8 @@ use crate::time::Timestamp;
 pub(crate) enum Revoked {
     /// One certificate.
     Serial {
-        /// Blob of the CA key that signed it. A serial is used once, whatever the CA key (A35), so
-        /// that it may stand under every one of them where that is not known.
-        ca: Option<Vec<u8>>,
+        /// SHA-256 of the CA key that signed it, if that is known.
+        ca: Option<[u8; 32]>,
         /// Its serial.
         serial: u64,
     },
@@ -83,31 +81,6 @@ pub(crate) fn in_force(
         });
     }
     Ok(found)
-}
-
-/// Whom a lock holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum LockKind {
-    /// The canonical key of a person.
-    User,
-    /// A role.
-    Role,
-    /// `SHA256:…` of a key, to sign in with or to certify.
-    Key,
-}
-
-impl LockKind {
-    /// All of them.
-    pub(crate) const ALL: [LockKind; 3] = [LockKind::User, LockKind::Role, LockKind::Key];
-
-    /// As it stands in the table, in records and in problems.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            LockKind::User => "user",
-            LockKind::Role => "role",
-            LockKind::Key => "key",
-        }
-    }
 }
 
 /// A lock's row.
@@ -183,6 +156,8 @@ pub(crate) fn locks(connection: &Connection) -> Result<Vec<LockRow>, StoreError>
 pub(crate) struct Alive {
     pub(crate) serial: u64,
     pub(crate) ends: Timestamp,
+    pub(crate) record: u64,
+    pub(crate) person: Option<i64>,
     pub(crate) leaf: Vec<u8>,
 }
 
@@ -217,7 +192,7 @@ pub(crate) fn alive(
 /// The certificate of that serial, alive or not.
 pub(crate) fn of_serial(connection: &Connection, serial: u64) -> Result<Option<Alive>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT c.serial, coalesce(c.ends, 0), r.leaf FROM certificates c
+        "SELECT c.serial, coalesce(c.ends, 0), r.idx, r.person, r.leaf FROM certificates c
          JOIN records r ON r.idx = c.record WHERE c.serial = ?1",
     )?;
     let mut rows = statement.query([to_sql(serial)?])?;
@@ -228,7 +203,9 @@ fn read(row: &rusqlite::Row<'_>) -> Result<Alive, StoreError> {
     Ok(Alive {
         serial: from_sql(row.get(0)?)?,
         ends: Timestamp::from_millis(from_sql(row.get(1)?)?),
-        leaf: row.get(2)?,
+        record: from_sql(row.get(2)?)?,
+        person: row.get(3)?,
+        leaf: row.get(4)?,
     })
 }
 
@@ -258,7 +235,7 @@ pub(crate) fn names_of(connection: &Connection, person: &str) -> Result<Vec<Stri
 }
 
 /// The conditions are those of the partial index.
-const ALIVE: &str = "SELECT c.serial, c.ends, r.leaf FROM certificates c
+const ALIVE: &str = "SELECT c.serial, c.ends, r.idx, r.person, r.leaf FROM certificates c
      JOIN records r ON r.idx = c.record
      WHERE c.ends IS NOT NULL AND c.host IS NULL AND c.ends > ?1
      AND (?2 IS NULL OR r.person = ?2) AND (?3 IS NULL OR r.login = ?3)";

@@ -45,7 +45,7 @@ impl Step<'_> {
         Ok((found, again))
     }
 
-    /// The end of a login, for good.
+    /// The end of a login, for good, and of its certificates.
     pub(super) fn end_login(
         &mut self,
         id: LoginId,
@@ -64,14 +64,17 @@ impl Step<'_> {
                 self.committed.push(News::Ended(row));
             }
             return Ok(Outcome {
-                index: None,
                 ended: Some(ended),
+                ..Outcome::default()
             });
         }
+        let number = row.number;
         let index = self.end(row, entry)?;
+        let touched = self.revoke_of_login(number, index, now)?;
         Ok(Outcome {
             index: Some(index),
             ended: Some(entry.time),
+            touched: Some(Box::new(touched)),
         })
     }
 
@@ -252,9 +255,14 @@ impl Step<'_> {
             .ok_or_else(damaged)?;
         let same = |entry: Entry| entry.with_identity(stored).map_err(|_| damaged());
         Ok(match work {
-            Work::Certificate { entry, serial } => Work::Certificate {
+            Work::Certificate {
+                entry,
+                serial,
+                role,
+            } => Work::Certificate {
                 entry: same(entry)?,
                 serial,
+                role,
             },
             Work::Record(entry) => Work::Record(same(entry)?),
             other => other,
@@ -277,7 +285,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn end(&mut self, row: LoginRow, entry: &Entry) -> Result<u64, Failure> {
+    pub(super) fn end(&mut self, row: LoginRow, entry: &Entry) -> Result<u64, Failure> {
         let place = Found {
             person: Some(row.person),
             login: Some(row.number),

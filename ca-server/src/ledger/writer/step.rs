@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::{Class, News, Outcome, Who, Work, Write};
 use crate::ledger::LedgerError;
 use crate::ledger::record::{Entry, Fact, Leaf};
+use crate::revocation::lock::LockKind;
 use crate::store::ledger::{self as records, Found, InForce};
 use crate::store::logins;
 use crate::store::{DiskState, Head, StoreError};
@@ -61,8 +62,18 @@ impl Step<'_> {
         {
             return Err(Failure::Refused(LedgerError::SerialTaken));
         }
+        if let Work::Certificate { role, .. } = &work {
+            self.not_locked(LockKind::Role, role)?;
+        }
         if let Work::FreeName { name, .. } = &work {
             self.owner_is_away(name, now)?;
+        }
+        let taken = match &work {
+            Work::Revoke(revoke) => self.find(revoke, now)?,
+            _ => Vec::new(),
+        };
+        if let Work::Unlock(unlock) = &work {
+            self.is_there(unlock)?;
         }
         let found = match &who {
             Who::Nobody => Found::default(),
@@ -82,6 +93,7 @@ impl Step<'_> {
                 }
             }
             Who::Login { login, username } => {
+                self.is_not_locked(login)?;
                 let (found, again) = self.login(login, username.as_deref(), now)?;
                 if again {
                     work = self.with_stored_identity(work, found)?;
@@ -89,17 +101,21 @@ impl Step<'_> {
                 found
             }
         };
+        if let Work::Revoke(revoke) = work {
+            return self.revoke(taken, &revoke.reason, now);
+        }
         self.work(work, found, now)
     }
 
     fn work(&mut self, work: Work, found: Found, now: Timestamp) -> Result<Outcome, Failure> {
         let index = match work {
-            Work::LoginOnly => None,
+            // What is taken away was found before, and is not here any more.
+            Work::LoginOnly | Work::Revoke(_) => None,
             Work::Probe => {
                 records::set_head(self.connection, *self.head)?;
                 None
             }
-            Work::Certificate { entry, serial } => {
+            Work::Certificate { entry, serial, .. } => {
                 let index = self.append(&entry, found)?;
                 if !records::take_serial(self.connection, serial, index)? {
                     return Err(StoreError::Damaged("a serial came between").into());
@@ -108,6 +124,7 @@ impl Step<'_> {
             }
             Work::Record(entry) => Some(self.append(&entry, found)?),
             Work::End { id, entry } => return self.end_login(id, &entry, now),
+            Work::Unlock(unlock) => return self.unlock(*unlock),
             Work::InForce {
                 entry, says, text, ..
             } => {
@@ -125,7 +142,10 @@ impl Step<'_> {
                 Some(self.append(&entry, found)?)
             }
         };
-        Ok(Outcome { index, ended: None })
+        Ok(Outcome {
+            index,
+            ..Outcome::default()
+        })
     }
 
     /// Whether what is in force has that fact.

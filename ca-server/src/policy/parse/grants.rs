@@ -250,5 +250,5 @@ impl Parser<'_> {
 }
 
 const LATER_RIGHTS: &[&str] = &[
-    "revoke", "hosts", "sessions", "requests", "approve", "lock", "erase", "export",
+    "hosts", "sessions", "requests", "approve", "lock", "erase", "export",
 ];
