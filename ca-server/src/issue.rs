@@ -19,7 +19,7 @@ use crate::certificate::{
 use crate::http::proof::ProvenKey;
 use crate::identity::{IdentityError, Issuer, Reachability};
 use crate::ledger::{Context, LedgerError, Recorded, Refused, RefusedTo};
-use crate::login::{LiveLogin, LoginError};
+use crate::login::{KeyHash, LiveLogin, LoginError};
 use crate::policy::{Ask, Grant, Refusal, RoleName};
 use crate::server::state::{Snapshot, State};
 use crate::signer::{Issued, Keyring, SignerError};
@@ -322,6 +322,11 @@ fn certificate(
         .certified_key
         .fits(snapshot.config.profile)
         .map_err(IssueError::NamedKey)?;
+    // One key, one job (A37).
+    let certified = KeyHash::of(login.certified_key.public_key());
+    if state.ledger.hosts().by_any_key(&certified.0).is_some() {
+        return Err(LedgerError::HostKey.into());
+    }
     let id = login.id.to_string();
     let name = user::name(login, grant);
     let mut rng = state.rng.lock().unwrap_or_else(PoisonError::into_inner);

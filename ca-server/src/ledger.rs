@@ -19,6 +19,8 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use crate::certificate::{CertificateToSign, Kind as CertificateKind, User};
+use crate::host::HostRefusal;
+use crate::host::watch::Watch;
 use crate::login::cache::LoginCache;
 use crate::login::{Change, EndedBy, LiveLogin, LoginId};
 use crate::revocation::lock::LockKind;
@@ -26,12 +28,14 @@ use crate::store::ledger::{self as records, InForce, Serial};
 use crate::store::{BundleNumber, DiskState, Store, StoreError, StoreOptions, guard};
 use crate::time::Timestamp;
 
+mod hosts;
 pub mod list;
 pub mod record;
 pub mod refusals;
 mod revocations;
 mod writer;
 
+pub(crate) use hosts::{Enrols, HostContext, HostRecord, HostRevoked};
 use record::{Draft, Fact, Hash, Kind, LeafError, MAX_LEAF, Part, PartName};
 pub use refusals::{Refused, RefusedTo};
 
@@ -84,6 +88,12 @@ pub enum LedgerError {
         /// As they told it.
         which: String,
     },
+    /// The caller: the key is a host's (A37).
+    #[error("a host has this key")]
+    HostKey,
+    /// The caller or the operator: a host or an invitation.
+    #[error(transparent)]
+    Host(#[from] HostRefusal),
     /// Us: chance gave a serial twice (A35).
     #[error("the serial was used before")]
     SerialTaken,
@@ -200,6 +210,7 @@ pub struct Ledger {
     store: Arc<Store>,
     writer: Writer,
     cache: Arc<LoginCache>,
+    hosts: Arc<Watch>,
     refusals: Mutex<Refusals>,
     rng: Mutex<StdRng>,
 }
@@ -212,6 +223,7 @@ impl Ledger {
         let writer = Writer::start(&store, &cache)?;
         Ok(Arc::new(Ledger {
             store,
+            hosts: Arc::clone(writer.hosts()),
             writer,
             cache,
             refusals: Mutex::default(),
@@ -267,8 +279,7 @@ impl Ledger {
         let who = Who::Login { login, username };
         let serial = Serial {
             serial,
-            ends: Timestamp::from_seconds(certificate.valid_before()),
-            host: None,
+            ends: Some(Timestamp::from_seconds(certificate.valid_before())),
         };
         let work = Work::Certificate {
             entry,
@@ -353,9 +364,14 @@ impl Ledger {
 
     /// The record of a right that was used, and whose it is.
     fn admin(&self, used: &RightUsed<'_>) -> Result<(Who, Draft), LedgerError> {
+        self.admin_as(Kind::Admin, used)
+    }
+
+    /// The same as a record of that kind.
+    fn admin_as(&self, kind: Kind, used: &RightUsed<'_>) -> Result<(Who, Draft), LedgerError> {
         let details = json!({ "source": used.source, "with": bounded(used.with.clone()) });
         let draft = self
-            .draft(Kind::Admin, used.now)
+            .draft(kind, used.now)
             .fact("action", used.action)
             .fact("request", used.request)
             .part(self.part(PartName::Details, &details)?);

@@ -46,6 +46,8 @@ pub mod login;
 
 mod sign_in;
 
+pub mod host;
+
 pub mod revocation;
 
 pub mod web;

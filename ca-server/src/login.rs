@@ -450,7 +450,7 @@ impl Logins {
                 id: id.to_string(),
                 ended: ended.seconds(),
                 certificates: touched.certificates.iter().map(u64::to_string).collect(),
-                bundle: (!touched.certificates.is_empty()).then_some(touched.bundle),
+                bundle: (!touched.certificates.is_empty()).then_some(touched.bundle.number),
             }),
             None => Err(LoginError::Unknown(id.to_string())),
         }

@@ -15,6 +15,8 @@ pub(crate) struct Metrics {
     requests: Vec<[AtomicU64; CLASSES.len()]>,
     problems: Vec<AtomicU64>,
     certificates: AtomicU64,
+    host_certificates: AtomicU64,
+    host_clones: AtomicU64,
     outage: AtomicU64,
     seconds: Histogram,
     connections_refused: AtomicU64,
@@ -26,6 +28,8 @@ pub(crate) struct Metrics {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gauges {
     pub(crate) connections: usize,
+    pub(crate) hosts: usize,
+    pub(crate) held_requests: usize,
     pub(crate) ready: bool,
     pub(crate) reload_refused: bool,
     /// 0 ample, 1 reserve, 2 full.
@@ -45,6 +49,8 @@ impl Metrics {
             requests: Route::ALL.iter().map(|_| Default::default()).collect(),
             problems: Kind::ALL.iter().map(|_| AtomicU64::default()).collect(),
             certificates: AtomicU64::default(),
+            host_certificates: AtomicU64::default(),
+            host_clones: AtomicU64::default(),
             outage: AtomicU64::default(),
             seconds: Histogram::default(),
             connections_refused: AtomicU64::default(),
@@ -85,6 +91,16 @@ impl Metrics {
         self.outage.fetch_add(u64::from(outage), Relaxed);
     }
 
+    /// A certificate of a host was signed.
+    pub(crate) fn host_certified(&self) {
+        self.host_certificates.fetch_add(1, Relaxed);
+    }
+
+    /// Somebody seems to be a host that is there already.
+    pub(crate) fn clone_noticed(&self) {
+        self.host_clones.fetch_add(1, Relaxed);
+    }
+
     /// Too many connections.
     pub(crate) fn connection_refused(&self) {
         self.connections_refused.fetch_add(1, Relaxed);
@@ -104,7 +120,7 @@ impl Metrics {
     pub(crate) fn render(&self, gauges: Gauges) -> String {
         let mut out = String::with_capacity(8 * 1024);
         self.render_requests(&mut out);
-        let counters: [(&str, &str, u64); 6] = [
+        let counters: [(&str, &str, u64); 8] = [
             (
                 "certificates_total",
                 "Certificates signed.",
@@ -114,6 +130,16 @@ impl Metrics {
                 "certificates_during_outage_total",
                 "Certificates signed while the issuer could not be reached.",
                 self.outage.load(Relaxed),
+            ),
+            (
+                "host_certificates_total",
+                "Certificates of hosts signed.",
+                self.host_certificates.load(Relaxed),
+            ),
+            (
+                "host_clones_total",
+                "Attempts to be a host that is there already.",
+                self.host_clones.load(Relaxed),
             ),
             (
                 "connections_refused_total",
@@ -140,11 +166,17 @@ impl Metrics {
             metric(&mut out, name, "counter", help);
             sample(&mut out, name, "", value);
         }
-        let gauges: [(&str, &str, u64); 4] = [
+        let gauges: [(&str, &str, u64); 6] = [
             (
                 "connections",
                 "Connections open.",
                 gauges.connections as u64,
+            ),
+            ("hosts", "Hosts enrolled.", gauges.hosts as u64),
+            (
+                "held_requests",
+                "Requests of hosts that are held.",
+                gauges.held_requests as u64,
             ),
             ("ready", "1 if the CA can issue.", u64::from(gauges.ready)),
             (
@@ -262,6 +294,8 @@ mod tests {
         metrics.issued(false);
         let gauges = Gauges {
             connections: 3,
+            hosts: 2,
+            held_requests: 1,
             ready: true,
             reload_refused: false,
             disk: 0,

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::config::{self, LogFormat, Tls};
 use crate::data::{KEYS, LEDGER};
 use crate::entropy;
+use crate::host::bundle::Lists;
 use crate::http::rate::Rate;
 use crate::http::replay::ReplayWindow;
 use crate::ledger::{Ledger, LedgerError};
@@ -218,6 +219,12 @@ pub async fn start(options: ServeOptions) -> Result<Running, StartError> {
         peers: Rate::new(),
         people: Rate::new(),
         certificates: Rate::per_day(),
+        host_certificates: Rate::per_day(),
+        host_requests: Rate::new(),
+        clones: Rate::per_day(),
+        lists: Lists::default(),
+        publishing: tokio::sync::RwLock::new(()),
+        stopping: watch::channel(false).0,
         sign_ins: SignIns::default(),
         open: Arc::new(Open::default()),
         metrics: Metrics::new(),
@@ -281,6 +288,7 @@ impl Running {
     pub async fn stop(self) -> Result<(), LedgerError> {
         let patience = self.state.snapshot.load().config.limits.stop_time;
         self.stop.send_replace(true);
+        self.state.stopping.send_replace(true);
         // Every task holds a receiver until it is done.
         if tokio::time::timeout(patience, self.stop.closed())
             .await
@@ -355,6 +363,9 @@ async fn tick(state: Arc<State>, mut stop: connections::Stop) {
             () = tokio::time::sleep(TICK) => {}
             _ = stop.changed() => return,
         }
+        if let Err(error) = state.ledger.write_seen(state.now()).await {
+            tracing::debug!(%error, "what was heard of hosts waits");
+        }
         match state.ledger.tick(state.now()).await {
             Ok(()) => {}
             // Below the reserve summaries wait, as they are meant to; readiness and metrics tell of it.
@@ -374,6 +385,7 @@ pub fn run(options: ServeOptions) -> Result<(), ServeError> {
         .map_err(StartError::from)?;
     install_log(config.log);
     no_core_dumps();
+    as_many_files_as_there_may_be();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(STACK)
@@ -426,6 +438,20 @@ fn no_core_dumps() {
         maximum: Some(0),
     };
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
+}
+
+/// Each host holds a connection, and the usual soft limit is 1024.
+fn as_many_files_as_there_may_be() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where the system refuses, there are fewer.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    );
 }
 
 const TICK: Duration = Duration::from_secs(5);

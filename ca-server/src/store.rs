@@ -27,6 +27,7 @@ use crate::time::Timestamp;
 
 pub mod backup;
 pub(crate) mod checkpoint;
+pub(crate) mod hosts;
 pub(crate) mod ledger;
 pub(crate) mod logins;
 pub(crate) mod migrate;
@@ -407,7 +408,7 @@ fn settle(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod crash;
 mod demo;
 mod doctor;
 mod host;
+mod hosts;
 mod invariants;
 mod login;
 mod keyring;

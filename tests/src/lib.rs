@@ -27,6 +27,7 @@ pub mod client;
 pub mod clock;
 pub mod dir;
 pub mod expect;
+pub mod host;
 pub mod http;
 pub mod idp;
 pub mod keygen;

@@ -53,6 +53,50 @@ pub struct Invitation {
     pub expires: u64,
 }
 
+/// `GET /v1/admin/invitations`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvitationList {
+    /// Those that still count, the newest first.
+    pub invitations: Vec<InvitationEntry>,
+}
+
+/// An invitation as its operator sees it later, without its token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvitationEntry {
+    /// Identifier.
+    pub id: String,
+    /// Host name patterns.
+    pub names: Vec<String>,
+    /// The labels that such a host gets.
+    pub labels: Labels,
+    /// How often it still counts; absent: any number of times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+    /// Networks that it counts from; empty: anywhere.
+    pub from: Vec<String>,
+    /// When it no longer counts, seconds since 1970-01-01 UTC.
+    pub expires: u64,
+}
+
+/// Answer to `DELETE /v1/admin/invitations/{id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// Identifier.
+    pub id: String,
+}
+
+/// Query of `GET /v1/admin/hosts`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostQuery {
+    /// Revoked ones too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    /// Only the host of this name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
 /// `POST /v1/hosts`: a host joins, or joins again with the same keys.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

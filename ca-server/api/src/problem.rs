@@ -102,12 +102,16 @@ kinds! {
     TokenRefused = "token-refused", 401, "The ID token is not accepted";
     /// No live login for this key: sign in again.
     LoginEnded = "login-ended", 401, "There is no live login for this key";
+    /// No living host has this key as its first one: enrol, with an invitation.
+    HostUnknown = "host-unknown", 401, "There is no living host with this key";
     /// The identity is too old: send a refreshed token, or sign in again.
     IdentityStale = "identity-stale", 401, "A fresh ID token is needed";
     /// The key is of a kind that is not certified.
     KeyRefused = "key-refused", 400, "This public key is not accepted";
     /// Policy says no; `rule` names the first rule against it.
     Refused = "refused", 403, "The policy does not allow this";
+    /// The invitation is unknown, over, used up, or not for this host: ask for another one.
+    InvitationRefused = "invitation-refused", 403, "The invitation does not count for this";
     /// The caller lacks the right for this route.
     Forbidden = "forbidden", 403, "This needs a right that you do not have";
     /// No such thing.

@@ -38,6 +38,9 @@ pub struct Revocation {
     pub record: u64,
     /// Number of the bundle that carries it.
     pub bundle: u64,
+    /// Since when that is the newest, milliseconds since 1970-01-01 UTC.
+    #[serde(default)]
+    pub changed_ms: u64,
     /// Serials of the certificates that were alive, decimal.
     pub certificates: Vec<String>,
     /// Identifiers of the logins that were ended.
@@ -62,6 +65,9 @@ pub struct UnlockRequest {
 pub struct ReceiptsQuery {
     /// Number of the bundle.
     pub bundle: u64,
+    /// Since when it is the newest, as the answer to the change has it: receipts are timed from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_ms: Option<u64>,
 }
 
 /// Who has it in force.
@@ -77,6 +83,9 @@ pub struct Receipts {
     pub milliseconds: u64,
     /// Names of the others.
     pub silent: Vec<String>,
+    /// How many of the others were heard of within a day: it is worth while to wait for them.
+    #[serde(default)]
+    pub awaited: u64,
 }
 
 /// `GET /v1/admin/locks`.

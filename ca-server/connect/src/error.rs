@@ -164,7 +164,9 @@ impl From<ConnectError> for Failure {
 
 fn refused(problem: &Problem) -> Failure {
     let exit = match problem.kind() {
-        Some(Kind::Refused | Kind::Forbidden) => Exit::Refused,
+        Some(Kind::Refused | Kind::Forbidden | Kind::InvitationRefused | Kind::HostUnknown) => {
+            Exit::Refused
+        }
         Some(Kind::LoginEnded | Kind::TokenRefused | Kind::IdentityStale) => Exit::NotSignedIn,
         Some(Kind::Timeout | Kind::TooMany | Kind::IssuerUnavailable | Kind::Unavailable) => {
             Exit::Unreachable

@@ -22,6 +22,7 @@ CREATE TABLE invitations (
 CREATE TABLE hosts (
     number           INTEGER PRIMARY KEY,
     id               TEXT    NOT NULL UNIQUE,
+    names            TEXT    NOT NULL,         -- JSON list; what it is or was called
     labels           TEXT    NOT NULL,         -- JSON object
     invitation       INTEGER NOT NULL,         -- invitations.number
     enrolled         INTEGER NOT NULL,         -- ms
@@ -50,6 +51,15 @@ CREATE TABLE host_keys (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX host_keys_host ON host_keys (host, position);
 
+-- Certificates of hosts, to be revoked with the host. Rows go when they are over.
+CREATE TABLE host_certificates (
+    serial INTEGER PRIMARY KEY,
+    host   INTEGER NOT NULL,                   -- hosts.number
+    ca     BLOB    NOT NULL,                   -- blob of the host CA key that signed it
+    ends   INTEGER NOT NULL                    -- ms
+) STRICT;
+CREATE INDEX host_certificates_host ON host_certificates (host, ends);
+
 -- What is revoked, for the lists that sshd reads. What is over (`until`) is no longer listed.
 CREATE TABLE revocations (
     number INTEGER PRIMARY KEY,
@@ -64,16 +74,14 @@ CREATE INDEX revocations_until ON revocations (until);
 CREATE UNIQUE INDEX revocations_serial ON revocations (serial) WHERE kind = 'serial';
 CREATE UNIQUE INDEX revocations_key ON revocations (kind, key) WHERE key IS NOT NULL;
 
--- Which certificates are alive, found without reading the ledger. ms; NULL: over when this was added.
+-- Which certificates of people are alive, found without reading the ledger. ms; NULL: a host's, or
+-- over when this was added.
 ALTER TABLE certificates ADD COLUMN ends INTEGER;
--- hosts.number; NULL: a person's.
-ALTER TABLE certificates ADD COLUMN host INTEGER;
 UPDATE certificates SET ends = alive.ends FROM (
     SELECT idx, json_extract(CAST(leaf AS TEXT), '$.facts.valid_before') * 1000 AS ends
     FROM records WHERE kind = 'certificate'
 ) AS alive WHERE record = alive.idx AND alive.ends > unixepoch() * 1000;
-CREATE INDEX certificates_ends ON certificates (ends) WHERE ends IS NOT NULL AND host IS NULL;
-CREATE INDEX certificates_host ON certificates (host, ends) WHERE host IS NOT NULL;
+CREATE INDEX certificates_ends ON certificates (ends) WHERE ends IS NOT NULL;
 
 -- People and roles that get no certificates until they are unlocked.
 CREATE TABLE locks (

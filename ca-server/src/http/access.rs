@@ -19,6 +19,8 @@ pub enum Who {
     KeyProof,
     /// A proof by the key of a live login.
     LoginProof,
+    /// A proof by the first key of a living host.
+    Host,
     /// The same, and a right that the policy gives to the person; or the admin socket.
     Right(Right),
     /// The data folder's owner, over the Unix socket.
@@ -30,6 +32,9 @@ pub enum Who {
 pub enum Patience {
     /// `limits.answer_time`.
     Answer,
+    /// Until there is news for a host, a minute at most, or the CA stops: `host/watch.rs` sees to it
+    /// that each host holds one request.
+    Held,
     /// As long as it takes: work that is done once and in turn, for the data folder's owner, until
     /// whoever asked is gone.
     Long,
@@ -111,6 +116,30 @@ routes! {
     Keys = GET "/v1/admin/keys", Who::Right(Right::Keys), Answer;
     /// Writes a backup on the CA's machine.
     Backup = POST "/v1/admin/backup", Who::SocketOnly, Long;
+    /// Invites hosts.
+    Invite = POST "/v1/admin/invitations", Who::Right(Right::Hosts), Answer;
+    /// Invitations that still count.
+    Invitations = GET "/v1/admin/invitations", Who::Right(Right::Hosts), Answer;
+    /// An invitation counts no more.
+    WithdrawInvitation = DELETE "/v1/admin/invitations/{id}", Who::Right(Right::Hosts), Answer;
+    /// A host joins.
+    EnrolHost = POST "/v1/hosts", Who::KeyProof, Answer;
+    /// The hosts that I may reach.
+    ReachableHosts = GET "/v1/hosts", Who::LoginProof, Answer;
+    /// A host's certificates, again.
+    HostCertificates = POST "/v1/hosts/self/certificates", Who::Host, Answer;
+    /// What a host is to trust; held until that changes.
+    HostBundle = GET "/v1/hosts/self/bundle", Who::Host, Held;
+    /// How a host is, by itself.
+    HostReport = POST "/v1/hosts/self/report", Who::Host, Answer;
+    /// Every host.
+    Hosts = GET "/v1/admin/hosts", Who::Right(Right::Hosts), Answer;
+    /// One of them.
+    Host = GET "/v1/admin/hosts/{id}", Who::Right(Right::Hosts), Answer;
+    /// Revokes a host.
+    RevokeHost = DELETE "/v1/admin/hosts/{id}", Who::Right(Right::Hosts), Answer;
+    /// Its labels from now on.
+    LabelHost = POST "/v1/admin/hosts/{id}/labels", Who::Right(Right::Hosts), Answer;
     /// The process lives.
     Health = GET "/healthz", Who::Anyone, Answer;
     /// The CA can issue.

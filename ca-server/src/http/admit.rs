@@ -5,6 +5,7 @@
 //! proven (invariant 5) and compared with what the table of routes asks for; only then is there a
 //! [`Call`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header;
@@ -26,7 +27,9 @@ use crate::issue::{self, IssueError};
 use crate::ledger::{Actor, Refused, RefusedTo};
 use crate::login::LiveLogin;
 use crate::policy::Right;
+use crate::server::connections::Place;
 use crate::server::state::{Snapshot, State};
+use crate::store::hosts::HostRow;
 use crate::time::Timestamp;
 
 /// Who asks: the peer, or whom a proxy of ours names.
@@ -81,6 +84,10 @@ where
         body: &body,
     };
     let caller = asked.caller(route.who()).await?;
+    let place = head.extensions.get::<Arc<Place>>().cloned();
+    if let (Caller::Host(host), Peer::Tcp(address)) = (&caller, from) {
+        counted_as_host(state, host, address, place.as_deref(), &snapshot, now)?;
+    }
     let call = Call {
         state: Arc::clone(state),
         now,
@@ -96,6 +103,10 @@ where
     let answering = routes::call(route, call);
     let limit = match route.patience() {
         Patience::Answer => snapshot.config.limits.answer_time,
+        Patience::Held => {
+            let _held = place.as_ref().map(Place::holds);
+            return answering.await;
+        }
         Patience::Long => return answering.await,
     };
     match tokio::time::timeout(limit, answering).await {
@@ -105,6 +116,28 @@ where
             "the time limit of an answer",
         )),
     }
+}
+
+/// A host is counted as itself and no longer by its address, behind which there may be hundreds.
+fn counted_as_host(
+    state: &State,
+    host: &HostRow,
+    address: IpAddr,
+    place: Option<&Place>,
+    snapshot: &Snapshot,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let limit = snapshot.config.limits.requests_per_peer;
+    state.peers.give_back(address::limited_as(address), limit);
+    state
+        .host_requests
+        .count(&host.id, REQUESTS_PER_HOST, now)
+        .map_err(too_many)?;
+    if let Some(place) = place {
+        place.is_of_host(&host.id);
+    }
+    state.ledger.hosts().seen(&host.id, now);
+    Ok(())
 }
 
 /// The body, within its limits. Only `POST` has one.
@@ -186,7 +219,8 @@ impl Asked<'_> {
         match (who, self.from) {
             (Who::Anyone, _) => Ok(Caller::Anyone),
             (Who::Watcher, from) => self.watcher(from),
-            (Who::KeyProof, _) => self.prove().map(Caller::Key),
+            (Who::KeyProof, _) => self.prove(who).map(Caller::Key),
+            (Who::Host, _) => self.host().map(Caller::Host),
             (Who::LoginProof, _) => self.login().await.map(Caller::Login),
             (Who::Right(_) | Who::SocketOnly, Peer::Socket { uid }) => {
                 Ok(Caller::Actor(Actor::Local { uid }))
@@ -216,7 +250,7 @@ impl Asked<'_> {
         ))
     }
 
-    fn prove(&self) -> Result<ProvenKey, Failure> {
+    fn prove(&self, who: Who) -> Result<ProvenKey, Failure> {
         let signed = Signed {
             method: self.method.as_str(),
             path_and_query: self.path_and_query,
@@ -224,7 +258,8 @@ impl Asked<'_> {
             epoch: self.state.ledger.epoch(),
             body: self.body,
         };
-        let changes = *self.method != Method::GET;
+        // What a host asks for says what it holds: heard once.
+        let changes = *self.method != Method::GET || who == Who::Host;
         proof::check(
             text(self.headers, &header::AUTHORIZATION),
             &signed,
@@ -236,8 +271,24 @@ impl Asked<'_> {
     }
 
     async fn login(&self) -> Result<LiveLogin, Failure> {
-        let key = self.prove()?;
+        let key = self.prove(Who::LoginProof)?;
         Ok(self.state.logins.recall(key.hash(), self.now).await?)
+    }
+
+    /// A living host, by its first key.
+    fn host(&self) -> Result<Arc<HostRow>, Failure> {
+        let key = self.prove(Who::Host)?;
+        self.state
+            .ledger
+            .hosts()
+            .by_first_key(&key.hash().0)
+            .ok_or_else(|| {
+                Failure::new(
+                    Kind::HostUnknown,
+                    "There is no living host with this key.",
+                    "Enrol this host: jit-ssh-host enroll, with an invitation from whoever runs the CA.",
+                )
+            })
     }
 
     /// A person with a right: the login lives, its issuer and client are still configured, its
@@ -319,6 +370,9 @@ fn too_large(most: usize) -> Failure {
     };
     Failure::new(Kind::TooLarge, detail, "Send a smaller request.")
 }
+
+/// Requests of one host in a minute: far more than it has reason for.
+const REQUESTS_PER_HOST: u32 = 120;
 
 /// Names the refusal of a right.
 const RIGHTS: &str = "rights";

@@ -12,6 +12,7 @@ use super::proof::ProvenKey;
 use crate::ledger::{Actor, Class, RightUsed};
 use crate::login::LiveLogin;
 use crate::server::state::{Snapshot, State};
+use crate::store::hosts::HostRow;
 use crate::time::Timestamp;
 
 /// A request that was admitted to its route.
@@ -37,6 +38,8 @@ pub(crate) enum Caller {
     Key(ProvenKey),
     /// Whoever holds the key of this live login.
     Login(LiveLogin),
+    /// This living host.
+    Host(Arc<HostRow>),
     /// Somebody with the right to it.
     Actor(Actor),
 }
@@ -68,6 +71,14 @@ impl Call {
         }
     }
 
+    /// The host, on routes of hosts.
+    pub(crate) fn host(&self) -> Result<&Arc<HostRow>, Failure> {
+        match &self.caller {
+            Caller::Host(host) => Ok(host),
+            _ => Err(Failure::internal("a route without a host asked for it")),
+        }
+    }
+
     fn actor(&self) -> Result<&Actor, Failure> {
         match &self.caller {
             Caller::Actor(actor) => Ok(actor),
@@ -81,6 +92,7 @@ impl Call {
             Caller::Actor(Actor::Local { uid }) => format!("local:{uid}"),
             Caller::Actor(Actor::Login(login)) => format!("login:{}", login.id),
             Caller::Login(login) => format!("login:{}", login.id),
+            Caller::Host(host) => format!("host:{}", host.id),
             Caller::Anyone | Caller::Key(_) => "nobody".to_owned(),
         }
     }

@@ -8,6 +8,7 @@ use http::{Response, header};
 use jit_ssh_api::problem::{CONTENT_TYPE, Expected, Kind, Problem, TYPE_PREFIX};
 
 use crate::certificate::CertificateError;
+use crate::host::{HostError, HostRefusal};
 use crate::http::{Answer, Body};
 use crate::identity::IdentityError;
 use crate::issue::IssueError;
@@ -313,6 +314,12 @@ impl From<LedgerError> for Failure {
                 format!("There is no {what} {which}."),
                 "`jit-ssh-ca audit list` shows what there is.",
             ),
+            LedgerError::HostKey => Failure::new(
+                Kind::KeyRefused,
+                "A host has this key: a key has one job.",
+                "Use another key to sign in: ssh-keygen -t ed25519.",
+            ),
+            LedgerError::Host(refusal) => refusal.into(),
             LedgerError::Overloaded => {
                 Failure::unavailable("The CA has too much to write at the moment.", cause)
             }
@@ -343,6 +350,83 @@ fn locked(kind: LockKind) -> Failure {
         ),
     };
     Failure::new(Kind::Refused, detail, next).rule("locked")
+}
+
+impl From<HostRefusal> for Failure {
+    fn from(refusal: HostRefusal) -> Self {
+        const ANOTHER: &str = "Ask whoever runs the CA for another one: jit-ssh-ca host invite.";
+        let detail = format!("{}.", capital(&refusal.to_string()));
+        match refusal {
+            HostRefusal::NoInvitation
+            | HostRefusal::Expired
+            | HostRefusal::Withdrawn
+            | HostRefusal::UsedUp
+            | HostRefusal::Network => Failure::new(Kind::InvitationRefused, detail, ANOTHER),
+            HostRefusal::Name(_) => Failure::new(
+                Kind::InvitationRefused,
+                detail,
+                "Ask for names that the invitation allows, or for an invitation with this one.",
+            ),
+            HostRefusal::NameTaken { .. } => Failure::new(
+                Kind::Conflict,
+                detail,
+                "If that host is gone, revoke it first: jit-ssh-ca host revoke. If not, this is an \
+                 attempt to be that host.",
+            ),
+            HostRefusal::KeyTaken { .. } => Failure::new(
+                Kind::Conflict,
+                detail,
+                "A machine that was copied needs host keys of its own: rm /etc/ssh/ssh_host_*_key*; \
+                 ssh-keygen -A. A host that was renamed is revoked first: jit-ssh-ca host revoke.",
+            ),
+            HostRefusal::LoginKey => Failure::new(
+                Kind::KeyRefused,
+                detail,
+                "Make host keys of its own for this machine: ssh-keygen -A.",
+            ),
+            HostRefusal::Unknown(_) => Failure::new(
+                Kind::NotFound,
+                detail,
+                "`jit-ssh-ca host list` shows them all.",
+            ),
+            HostRefusal::Changed => Failure::new(Kind::Conflict, detail, "Ask again."),
+        }
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        let detail = format!("{}.", capital(&error.to_string()));
+        match error {
+            HostError::Request(_) => Failure::new(Kind::BadRequest, detail, "See docs/api.md."),
+            HostError::Key { .. } => Failure::new(
+                Kind::KeyRefused,
+                detail,
+                "Send the public halves of the host's own keys, as ssh-keygen -A makes them.",
+            ),
+            HostError::NoHostKey(_) => Failure::new(
+                Kind::KeyRefused,
+                detail,
+                "Send the public halves of the host's own keys, as ssh-keygen -A makes them.",
+            ),
+            HostError::KeyProof(_) => Failure::new(
+                Kind::KeyRefused,
+                detail,
+                "Each key signs the text of docs/api.md: ssh-keygen -Y sign -n jit-ssh-enrolment@v1.",
+            ),
+            HostError::TooMany { wait } => Failure::new(
+                Kind::TooMany,
+                "This host had as many certificates as a host may have in a day.",
+                "Look for what asks in a loop: a host renews its certificates once a day.",
+            )
+            .retry_after(wait),
+            HostError::Ledger(error) => error.into(),
+            HostError::Certificate(error) => Failure::internal(format!("certificate: {error}")),
+            HostError::Signer(cause) => {
+                Failure::unavailable("The CA cannot sign for hosts at the moment.", cause)
+            }
+        }
+    }
 }
 
 /// An error and what it came from, for the log.

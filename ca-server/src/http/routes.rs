@@ -10,6 +10,7 @@ mod backup;
 mod certificates;
 mod discovery;
 mod health;
+mod hosts;
 mod keys;
 mod logins;
 mod policy;
@@ -41,6 +42,18 @@ pub(super) async fn call(route: Route, call: Call) -> Result<Answer, Failure> {
         Route::Explain => policy::explain(&call).await,
         Route::Keys => keys::get(&call).await,
         Route::Backup => backup::post(&call).await,
+        Route::Invite => hosts::invite(&call).await,
+        Route::Invitations => hosts::invitations(&call).await,
+        Route::WithdrawInvitation => hosts::withdraw(&call).await,
+        Route::EnrolHost => hosts::enrol(&call).await,
+        Route::ReachableHosts => hosts::reachable(&call),
+        Route::HostCertificates => hosts::certificates(&call).await,
+        Route::HostBundle => hosts::bundle(&call).await,
+        Route::HostReport => hosts::report(&call),
+        Route::Hosts => hosts::list(&call).await,
+        Route::Host => hosts::show(&call).await,
+        Route::RevokeHost => hosts::revoke(&call).await,
+        Route::LabelHost => hosts::label(&call).await,
         Route::Health => health::live(),
         Route::Ready => health::ready(&call),
         Route::Metrics => health::metrics(&call),

@@ -74,6 +74,18 @@ kinds! {
     Policy = "policy";
     /// Another key set came into force.
     KeySet = "key-set";
+    /// Somebody invited hosts.
+    HostInvited = "host-invited";
+    /// A host joined, or joined again.
+    HostEnrolled = "host-enrolled";
+    /// The exact bytes of a host's certificate that is about to be signed.
+    HostCertificate = "host-certificate";
+    /// A host has other labels.
+    HostLabels = "host-labels";
+    /// A host was revoked.
+    HostRevoked = "host-revoked";
+    /// Somebody came with a name or key of a living host, or two machines are one.
+    HostClone = "host-clone";
     /// A new epoch began, after a restore.
     Epoch = "epoch";
 }

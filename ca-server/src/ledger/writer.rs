@@ -17,20 +17,24 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::LedgerError;
 use super::record::Entry;
+use crate::host::watch::Watch;
 use crate::login::cache::LoginCache;
 use crate::login::{KeyHash, LiveLogin, LoginId};
 use crate::revocation::lock::{LockKind, LockSet};
 use crate::store::checkpoint::Checkpoints;
+use crate::store::hosts::{self, HostRow};
 use crate::store::ledger::{self as records, InForce, Serial};
 use crate::store::logins::LoginRow;
 use crate::store::revocations;
 use crate::store::{BundleNumber, Head, Store, StoreError};
 use crate::time::Timestamp;
 
+pub(super) mod host;
 mod login;
 mod revocation;
 mod step;
 
+use host::HostWork;
 pub(crate) use revocation::{Revoke, Taken, Touched, Unlock};
 use step::{Failure, Step};
 
@@ -106,6 +110,8 @@ pub(crate) enum Work {
     Unlock(Box<Unlock>),
     /// A name that somebody else may have from now on.
     FreeName { name: Name, entry: Entry },
+    /// Something of invitations or hosts.
+    Host(Box<HostWork>),
 }
 
 /// What became of a write.
@@ -117,6 +123,10 @@ pub(crate) struct Outcome {
     pub(crate) ended: Option<Timestamp>,
     /// What was taken away, for [`Work::Revoke`] and [`Work::End`].
     pub(crate) touched: Option<Box<Touched>>,
+    /// The bundle that says so, for [`Work::Host`].
+    pub(crate) bundle: BundleNumber,
+    /// Serials of what was revoked with it.
+    pub(crate) serials: Vec<u64>,
 }
 
 /// A handle on the thread.
@@ -125,6 +135,7 @@ pub(crate) struct Writer {
     writing: Arc<AtomicBool>,
     bundles: watch::Receiver<BundleNumber>,
     locks: Arc<LockSet>,
+    hosts: Arc<Watch>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -142,6 +153,8 @@ impl Writer {
         let mut connection = store.take_writer()?;
         let locks = Arc::new(LockSet::new(revocations::locks(&connection)?));
         let checkpoints = Checkpoints::start(&mut connection, store.path())?;
+        let living = hosts::living(&connection)?;
+        let hosts = Arc::new(Watch::new(living, store.epoch_started()));
         let mut task = Task {
             stopped: false,
             writing: Arc::clone(&writing),
@@ -149,6 +162,8 @@ impl Writer {
             connection,
             store: Arc::clone(store),
             newer_bundle,
+            newest: None,
+            hosts: Arc::clone(&hosts),
             cache: Arc::clone(cache),
             locks: Arc::clone(&locks),
         };
@@ -164,6 +179,7 @@ impl Writer {
             writing,
             bundles,
             locks,
+            hosts,
             thread: Some(thread),
         })
     }
@@ -181,6 +197,11 @@ impl Writer {
     /// Who is locked, as of the last commit.
     pub(crate) fn locks(&self) -> &LockSet {
         &self.locks
+    }
+
+    /// The hosts that live.
+    pub(crate) fn hosts(&self) -> &Arc<Watch> {
+        &self.hosts
     }
 
     /// Durable on return. A caller that goes away meanwhile changes nothing.
@@ -213,8 +234,11 @@ struct Task {
     store: Arc<Store>,
     cache: Arc<LoginCache>,
     locks: Arc<LockSet>,
+    hosts: Arc<Watch>,
     /// Who holds a request for a newer bundle hears of it here, once it is durable.
     newer_bundle: watch::Sender<BundleNumber>,
+    /// What to tell them, once it is.
+    newest: Option<BundleNumber>,
     /// After a final fault: see [`StoreError::is_final`].
     stopped: bool,
     /// What [`Writer::is_writing`] says.
@@ -243,8 +267,14 @@ impl Task {
             match result {
                 Ok(()) => {
                     for news in committed {
-                        news.tell(&self.cache, &self.locks);
+                        news.tell(&self.cache, &self.locks, &self.hosts);
                     }
+                    // After the news: whoever wakes up by it finds what it is about.
+                    self.newer_bundle.send_if_modified(|newest| {
+                        let newer = self.newest.is_some_and(|number| number != *newest);
+                        *newest = self.newest.take().unwrap_or(*newest);
+                        newer
+                    });
                     // Dying here: the records are there, nobody has heard of them, no signature
                     // was made. A certificate's record without a signature harms nobody; a login
                     // is found again by its token.
@@ -342,7 +372,7 @@ impl Task {
         transaction.commit()?;
         // From here on all of the batch is there, also after a power cut.
         if head.bundle != before.bundle {
-            self.newer_bundle.send_replace(head.bundle);
+            self.newest = Some(head.bundle);
         }
         Ok(())
     }
@@ -355,10 +385,12 @@ enum News {
     Ended(LoginRow),
     Locked(LockKind, String),
     Unlocked(LockKind, String),
+    Host(Arc<HostRow>),
+    HostRevoked(String),
 }
 
 impl News {
-    fn tell(self, cache: &LoginCache, locks: &LockSet) {
+    fn tell(self, cache: &LoginCache, locks: &LockSet, hosts: &Watch) {
         match self {
             News::Opened(login, record) => {
                 let _ = login.state.identity_record.set(record);
@@ -371,6 +403,8 @@ impl News {
             News::Ended(row) => cache.ended(&KeyHash(row.key)),
             News::Locked(kind, value) => locks.add(kind, value),
             News::Unlocked(kind, value) => locks.remove(kind, &value),
+            News::Host(row) => hosts.lives(row),
+            News::HostRevoked(id) => hosts.revoked(&id),
         }
     }
 }

@@ -15,7 +15,9 @@ pub enum Right {
     Policy,
     /// See the keys and their states.
     Keys,
-    /// Revoke, lock, unlock; see who heard of it.
+    /// Invite, list, label and revoke hosts.
+    Hosts,
+    /// Take away certificates, lock people and roles, see who heard of it.
     Revoke,
 }
 
@@ -30,6 +32,7 @@ impl Right {
         Right::Logins,
         Right::Policy,
         Right::Keys,
+        Right::Hosts,
         Right::Revoke,
     ];
 
@@ -40,6 +43,7 @@ impl Right {
             Right::Logins => "logins",
             Right::Policy => "policy",
             Right::Keys => "keys",
+            Right::Hosts => "hosts",
             Right::Revoke => "revoke",
         }
     }

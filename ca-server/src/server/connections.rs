@@ -1,11 +1,12 @@
 //! The accept loop. It never waits for any one connection: each is a task of its own with a time
 //! limit on handshake, head, idleness and writes, and all of them are counted, in sum and by peer
-//! (A87).
+//! (A87); those of a host that proved who it is, by host.
 //!
 //! Where there are too many, one whose peer does not take its answer gives way, else the oldest one
 //! that has not sent a whole request yet, else the one that has sent none for longest: whoever opens
 //! sockets and does not read, stays silent, or asked once and keeps the socket, loses them first, and
-//! a caller who waits for an answer gets it (docs/decisions/0051).
+//! a caller who waits for an answer gets it (docs/decisions/0051). After all of these comes the host
+//! whose request is held for longest: it asks again.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
@@ -47,7 +48,7 @@ pub(crate) struct Open {
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
-    peers: HashMap<IpAddr, usize>,
+    owners: HashMap<Owner, usize>,
     connections: HashMap<u64, Connection>,
     /// Those that have not sent a whole request yet, by number, so that the oldest is the first.
     silent: BTreeSet<u64>,
@@ -56,14 +57,27 @@ struct Table {
     resting: BTreeMap<u64, u64>,
     /// Those whose peer takes nothing of what is written, the longest wait first.
     stalled: BTreeMap<u64, u64>,
+    /// Those whose request is held until there is news, the longest hold first.
+    held: BTreeMap<u64, u64>,
+}
+
+/// Whose a connection is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    /// Whoever is at that address.
+    Peer(IpAddr),
+    /// The host of that identifier, wherever it is.
+    Host(String),
 }
 
 #[derive(Debug)]
 struct Connection {
-    peer: IpAddr,
+    owner: Owner,
     task: Option<AbortHandle>,
     /// Its key among those that rest.
     rests: Option<u64>,
+    /// Its key among those that are held.
+    held: Option<u64>,
 }
 
 /// One place among the open connections, given back on drop.
@@ -91,28 +105,36 @@ pub(crate) struct Stall {
     number: u64,
 }
 
+/// A request that is held; over on drop.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    place: Arc<Place>,
+    number: u64,
+}
+
 impl Open {
     /// A place for a new connection; makes room by ending a stalled, silent or resting one if it
     /// must. None: all others are at work.
     fn enter(self: &Arc<Self>, peer: IpAddr, most: usize, most_per_peer: usize) -> Option<Place> {
-        let peer = address::limited_as(peer);
+        let owner = Owner::Peer(address::limited_as(peer));
         let mut table = self.table();
         if table
-            .peers
-            .get(&peer)
+            .owners
+            .get(&owner)
             .is_some_and(|count| *count >= most_per_peer)
         {
-            table.evict(Some(peer))?;
+            table.evict(Some(&owner))?;
         }
         if table.connections.len() >= most {
             table.evict(None)?;
         }
         let number = table.number();
-        *table.peers.entry(peer).or_default() += 1;
+        *table.owners.entry(owner.clone()).or_default() += 1;
         let connection = Connection {
-            peer,
+            owner,
             task: None,
             rests: None,
+            held: None,
         };
         table.connections.insert(number, connection);
         table.silent.insert(number);
@@ -133,14 +155,16 @@ impl Open {
 }
 
 impl Table {
-    /// Ends the connection (of that peer) that has waited longest for its reader, else the oldest
-    /// silent one, else the one that rests for longest; none: there is none.
-    fn evict(&mut self, peer: Option<IpAddr>) -> Option<()> {
+    /// Ends the connection (of that owner) that has waited longest for its reader, else the oldest
+    /// silent one, else the one that rests for longest, else the one that is held for longest; none:
+    /// there is none.
+    fn evict(&mut self, owner: Option<&Owner>) -> Option<()> {
         let silent_or_resting = self.silent.iter().chain(self.resting.values());
-        let mut yielding = self.stalled.values().chain(silent_or_resting);
+        let yielding = self.stalled.values().chain(silent_or_resting);
+        let mut yielding = yielding.chain(self.held.values());
         let number = *yielding.find(|number| {
             self.connections.get(number).is_some_and(|connection| {
-                connection.task.is_some() && peer.is_none_or(|peer| peer == connection.peer)
+                connection.task.is_some() && owner.is_none_or(|owner| *owner == connection.owner)
             })
         })?;
         if let Some(task) = self.leave(number)?.task {
@@ -156,13 +180,39 @@ impl Table {
         if let Some(rests) = connection.rests {
             self.resting.remove(&rests);
         }
-        if let Some(count) = self.peers.get_mut(&connection.peer) {
+        if let Some(held) = connection.held {
+            self.held.remove(&held);
+        }
+        self.discount(&connection.owner);
+        Some(connection)
+    }
+
+    /// One connection less.
+    fn discount(&mut self, owner: &Owner) {
+        if let Some(count) = self.owners.get_mut(owner) {
             *count -= 1;
             if *count == 0 {
-                self.peers.remove(&connection.peer);
+                self.owners.remove(owner);
             }
         }
-        Some(connection)
+    }
+
+    /// From now on the connection is that host's, which has few of them.
+    fn is_of_host(&mut self, number: u64, id: &str) {
+        let Some(connection) = self.connections.get_mut(&number) else {
+            return;
+        };
+        let owner = Owner::Host(id.to_owned());
+        if connection.owner == owner {
+            return;
+        }
+        let before = std::mem::replace(&mut connection.owner, owner.clone());
+        self.discount(&before);
+        let count = self.owners.entry(owner.clone()).or_default();
+        *count += 1;
+        if *count > CONNECTIONS_PER_HOST {
+            let _ = self.evict(Some(&owner));
+        }
     }
 
     /// From now on it waits for nothing.
@@ -209,6 +259,27 @@ impl Place {
     /// The request is answered: it gives way until another one is there.
     fn rests(&self) {
         self.open.table().rests(self.number);
+    }
+
+    /// A proof said that a host is at the other end: its connections do not count for its address,
+    /// behind which there may be hundreds of hosts.
+    pub(crate) fn is_of_host(&self, id: &str) {
+        self.open.table().is_of_host(self.number, id);
+    }
+
+    /// Its request is held: it gives way after all others, until that is over.
+    pub(crate) fn holds(self: &Arc<Self>) -> Hold {
+        let mut table = self.open.table();
+        let number = table.number();
+        // One that was ended to make room has left.
+        if let Some(connection) = table.connections.get_mut(&self.number) {
+            connection.held = Some(number);
+            table.held.insert(number, self.number);
+        }
+        Hold {
+            place: Arc::clone(self),
+            number,
+        }
     }
 
     /// A write waits for the peer: it gives way until that is over.
@@ -274,6 +345,16 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Heard<B> {
 impl Drop for Stall {
     fn drop(&mut self) {
         self.place.open.table().stalled.remove(&self.number);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut table = self.place.open.table();
+        table.held.remove(&self.number);
+        if let Some(connection) = table.connections.get_mut(&self.place.number) {
+            connection.held = None;
+        }
     }
 }
 
@@ -395,7 +476,10 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     let head_time = state.head_time;
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let answering = Answering(place.clone());
-        let request = request.map(|body| Heard::new(body, place.clone()));
+        let mut request = request.map(|body| Heard::new(body, place.clone()));
+        if let Some(place) = &place {
+            request.extensions_mut().insert(Arc::clone(place));
+        }
         let state = Arc::clone(&state);
         async move {
             let answer = crate::http::handle(&state, peer, request).await;
@@ -423,6 +507,8 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
+/// One that is held, one that is new, and what a network that was cut left behind.
+const CONNECTIONS_PER_HOST: usize = 4;
 const MAX_HEADERS: usize = 64;
 const MAX_HEAD: usize = 32 * 1024;
 

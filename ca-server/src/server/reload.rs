@@ -178,6 +178,7 @@ async fn take_files(
     let new = read?;
     // In the ledger before anything is decided by it: each record's digest can be looked up.
     let now = state.now();
+    let _no_bundle_meanwhile = state.publishing.write().await;
     state
         .ledger
         .record_policy(new.policy.digest(), new.policy.text(), now)

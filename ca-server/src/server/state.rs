@@ -10,8 +10,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jit_ssh_api::discovery;
 use rand::rngs::StdRng;
+use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::host::bundle::Lists;
 use crate::http::rate::Rate;
 use crate::http::replay::ReplayWindow;
 use crate::identity::{self, Identities, IssuerConfig};
@@ -101,6 +103,17 @@ pub(crate) struct State {
     pub(crate) people: Rate,
     /// Certificates a day.
     pub(crate) certificates: Rate,
+    /// Certificates of hosts, a day.
+    pub(crate) host_certificates: Rate,
+    /// Requests of hosts.
+    pub(crate) host_requests: Rate,
+    /// Records of hosts that seem to be there twice, a day.
+    pub(crate) clones: Rate,
+    pub(crate) lists: Lists,
+    /// Held while something comes into force, from its record on: see `host/bundle.rs`.
+    pub(crate) publishing: tokio::sync::RwLock<()>,
+    /// True from the moment that the server is asked to stop: what is held ends.
+    pub(crate) stopping: watch::Sender<bool>,
     pub(crate) sign_ins: SignIns,
     pub(crate) open: Arc<Open>,
     pub(crate) metrics: Metrics,
@@ -168,7 +181,10 @@ impl State {
 
     pub(crate) fn gauges(&self) -> Gauges {
         let (refused, tls_refused) = self.reload_refused();
+        let (hosts, held_requests) = self.ledger.hosts().count();
         Gauges {
+            hosts,
+            held_requests,
             connections: self.open.count(),
             ready: self.readiness().ready,
             reload_refused: refused || tls_refused,

@@ -183,10 +183,8 @@ fn part_number(index: u64, name: PartName) -> Result<i64, StoreError> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Serial {
     pub(crate) serial: u64,
-    /// When the certificate is over.
-    pub(crate) ends: Timestamp,
-    /// Of which host; else it is a person's.
-    pub(crate) host: Option<i64>,
+    /// When a person's is over; a host's are found by their host.
+    pub(crate) ends: Option<Timestamp>,
 }
 
 /// Takes a serial; false if it was ever taken before (A35).
@@ -196,11 +194,11 @@ pub(crate) fn take_serial(
     index: u64,
 ) -> Result<bool, StoreError> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO certificates (serial, record, ends, host) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO certificates (serial, record, ends) VALUES (?1, ?2, ?3)
          ON CONFLICT DO NOTHING",
     )?;
-    let (serial, ends) = (to_sql(taken.serial)?, to_sql(taken.ends.millis())?);
-    Ok(statement.execute(params![serial, to_sql(index)?, ends, taken.host])? == 1)
+    let ends = taken.ends.map(|ends| to_sql(ends.millis())).transpose()?;
+    Ok(statement.execute(params![to_sql(taken.serial)?, to_sql(index)?, ends])? == 1)
 }
 
 /// The record of a serial.

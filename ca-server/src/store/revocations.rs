@@ -189,11 +189,12 @@ pub(crate) fn alive(
     Ok(found)
 }
 
-/// The certificate of that serial, alive or not.
+/// The certificate of that serial, a person's or a host's, alive or not.
 pub(crate) fn of_serial(connection: &Connection, serial: u64) -> Result<Option<Alive>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT c.serial, coalesce(c.ends, 0), r.idx, r.person, r.leaf FROM certificates c
-         JOIN records r ON r.idx = c.record WHERE c.serial = ?1",
+        "SELECT c.serial, coalesce(c.ends, h.ends, 0), r.idx, r.person, r.leaf FROM certificates c
+         JOIN records r ON r.idx = c.record LEFT JOIN host_certificates h ON h.serial = c.serial
+         WHERE c.serial = ?1",
     )?;
     let mut rows = statement.query([to_sql(serial)?])?;
     rows.next()?.map(read).transpose()
@@ -237,7 +238,7 @@ pub(crate) fn names_of(connection: &Connection, person: &str) -> Result<Vec<Stri
 /// The conditions are those of the partial index.
 const ALIVE: &str = "SELECT c.serial, c.ends, r.idx, r.person, r.leaf FROM certificates c
      JOIN records r ON r.idx = c.record
-     WHERE c.ends IS NOT NULL AND c.host IS NULL AND c.ends > ?1
+     WHERE c.ends IS NOT NULL AND c.ends > ?1
      AND (?2 IS NULL OR r.person = ?2) AND (?3 IS NULL OR r.login = ?3)";
 const SERIAL: &str = "serial";
 const KEY: &str = "key";

@@ -41,7 +41,7 @@ pub(super) async fn end_all_own(call: &Call) -> Result<Answer, Failure> {
     ok(&EndedAll {
         logins: ended.logins.iter().map(LoginId::to_string).collect(),
         certificates: ended.certificates.iter().map(u64::to_string).collect(),
-        bundle: ended.bundle,
+        bundle: ended.bundle.number,
     })
 }
 

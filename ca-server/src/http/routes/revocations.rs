@@ -1,22 +1,26 @@
 //! Taking access away, giving it back, and who heard of it.
 
 use jit_ssh_api::problem::Kind;
-use jit_ssh_api::revocation::{
-    Lock, Locks, Receipts, Revocation, RevocationRequest, Target, UnlockRequest,
-};
-use serde_json::Value;
+use jit_ssh_api::revocation::{Lock, Locks, Revocation, RevocationRequest, Target, UnlockRequest};
+use serde_json::{Value, json};
 use ssh_key::{Fingerprint, PublicKey};
 
+use super::hosts;
+use crate::host::HostRefusal;
 use crate::http::problem::Failure;
 use crate::http::{Answer, Call, ok, query, strict};
 use crate::ledger::{Class, LedgerError, Taken};
 use crate::login::{KeyHash, LoginId, search};
 use crate::revocation::lock::{self, LockKind};
+use crate::time::Timestamp;
 
 /// `POST /v1/admin/revocations`.
 pub(super) async fn post(call: &Call) -> Result<Answer, Failure> {
     let RevocationRequest { target, reason } = strict::parse(&call.body)?;
     with_reason(&reason)?;
+    if let Target::Host(host) = &target {
+        return revoke_host(call, host, &reason).await;
+    }
     let taken = taken(call, &target).await?;
     let used = call.used("revoke", Value::Null)?;
     let (record, touched) = call
@@ -26,7 +30,8 @@ pub(super) async fn post(call: &Call) -> Result<Answer, Failure> {
         .await?;
     ok(&Revocation {
         record,
-        bundle: touched.bundle,
+        bundle: touched.bundle.number,
+        changed_ms: touched.bundle.changed.millis(),
         certificates: touched.certificates.iter().map(u64::to_string).collect(),
         logins: touched.logins.iter().map(LoginId::to_string).collect(),
         locked: touched.locked,
@@ -94,9 +99,10 @@ pub(super) async fn locks(call: &Call) -> Result<Answer, Failure> {
 /// `GET /v1/admin/receipts`: who has a bundle now. Says nothing of people, and is asked again and again
 /// within seconds: it leaves no record.
 pub(super) async fn receipts(call: &Call) -> Result<Answer, Failure> {
-    let mut bundle = None;
+    let (mut bundle, mut changed) = (None, None);
     for (name, value) in query::pairs(&call.query)? {
         match name.as_str() {
+            "changed_ms" => changed = Some(query::number(&name, &value)?),
             "bundle" => bundle = Some(query::number(&name, &value)?),
             _ => return Err(query::unknown(&name)),
         }
@@ -108,13 +114,19 @@ pub(super) async fn receipts(call: &Call) -> Result<Answer, Failure> {
             "`bundle` is what the answer to a revocation has.",
         )
     })?;
-    ok(&Receipts {
-        bundle,
-        hosts: 0,
-        confirmed: 0,
-        milliseconds: 0,
-        silent: Vec::new(),
-    })
+    let newest = *call.state.ledger.bundles().borrow();
+    let changed = changed.map_or(newest.changed, Timestamp::from_millis);
+    let hosts = call.state.ledger.hosts();
+    ok(&hosts.receipts(bundle, changed, call.now))
+}
+
+async fn revoke_host(call: &Call, host: &str, reason: &str) -> Result<Answer, Failure> {
+    let ledger = &call.state.ledger;
+    let Some(row) = ledger.hosts().find(host) else {
+        return Err(HostRefusal::Unknown(host.chars().take(253).collect()).into());
+    };
+    let used = call.used("revoke", json!({ "host": row.id, "reason": reason }))?;
+    hosts::revoked(&ledger.revoke_host(used, &row.id).await?)
 }
 
 fn shown(lock: lock::Known) -> Lock {
@@ -168,11 +180,7 @@ async fn taken(call: &Call, target: &Target) -> Result<Taken, Failure> {
             name: name.clone(),
             known: call.snapshot.policy.role(name).is_some(),
         }),
-        Target::Host(_) => Err(Failure::new(
-            Kind::NotFound,
-            "There is no such host.",
-            "`jit-ssh-ca host list` shows them all.",
-        )),
+        Target::Host(host) => Err(HostRefusal::Unknown(host.clone()).into()),
         Target::Key(text) => key(call, text),
     }
 }

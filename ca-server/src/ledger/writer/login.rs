@@ -12,6 +12,7 @@ use crate::ledger::LedgerError;
 use crate::ledger::record::{Draft, Entry, Kind, Leaf, PartName};
 use crate::login::{Change, LiveLogin, LoginId};
 use crate::store::StoreError;
+use crate::store::hosts;
 use crate::store::ledger::{self as records, Found};
 use crate::store::logins::{self, LoginRow};
 use crate::time::Timestamp;
@@ -75,6 +76,7 @@ impl Step<'_> {
             index: Some(index),
             ended: Some(entry.time),
             touched: Some(Box::new(touched)),
+            ..Outcome::default()
         })
     }
 
@@ -126,6 +128,10 @@ impl Step<'_> {
             }
             (None, Change::Opens(_)) => {
                 let person = logins::person(self.connection, &login.identity.person)?;
+                // One key, one job (A37).
+                if hosts::owner_of_key(self.connection, &login.key.0)?.is_some() {
+                    return refused(LedgerError::HostKey);
+                }
                 let replaces = logins::by_key(self.connection, &login.key.0)?;
                 if let Some(other) = &replaces
                     && other.is_live(now)

@@ -15,10 +15,10 @@ use crate::ledger::record::{Draft, Entry, Fact, Hash, Kind, Leaf, Part, PartName
 use crate::login::{KeyHash, LiveLogin, LoginId};
 use crate::revocation::list::GRACE;
 use crate::revocation::lock::LockKind;
-use crate::store::StoreError;
 use crate::store::ledger::{self as records, Found};
 use crate::store::logins::{self, LoginRow};
 use crate::store::revocations::{self, Alive, LockRow, Of, Revocation, Revoked};
+use crate::store::{BundleNumber, StoreError};
 use crate::time::Timestamp;
 
 /// What is taken away.
@@ -58,8 +58,8 @@ pub(crate) struct Revoke {
 /// What was taken away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Touched {
-    /// Number of the bundle that carries it.
-    pub(crate) bundle: u64,
+    /// The bundle that carries it.
+    pub(crate) bundle: BundleNumber,
     /// Serials of certificates that were alive.
     pub(crate) certificates: BTreeSet<u64>,
     /// Logins that were ended.
@@ -194,7 +194,7 @@ impl Step<'_> {
                 self.end_revoked(login, record, now)?;
             }
         }
-        touched.bundle = self.head.bundle.number;
+        touched.bundle = self.head.bundle;
         Ok(Outcome {
             index: first,
             touched: Some(Box::new(touched)),
@@ -214,7 +214,7 @@ impl Step<'_> {
             self.news_for_hosts(now);
         }
         Ok(Touched {
-            bundle: self.head.bundle.number,
+            bundle: self.head.bundle,
             certificates: alive.iter().map(|it| it.serial).collect(),
             ..Touched::default()
         })

@@ -75,6 +75,9 @@ impl Step<'_> {
         if let Work::Unlock(unlock) = &work {
             self.is_there(unlock)?;
         }
+        if let Work::Host(work) = &work {
+            self.judge_host(work, now)?;
+        }
         let found = match &who {
             Who::Nobody => Found::default(),
             Who::Person {
@@ -123,6 +126,7 @@ impl Step<'_> {
                 Some(index)
             }
             Work::Record(entry) => Some(self.append(&entry, found)?),
+            Work::Host(work) => return self.host(*work, found, now),
             Work::End { id, entry } => return self.end_login(id, &entry, now),
             Work::Unlock(unlock) => return self.unlock(*unlock),
             Work::InForce {

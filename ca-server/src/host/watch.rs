@@ -1,0 +1,410 @@
+//! The hosts that live, in memory: who each is, what it holds and since when (the receipts), and who
+//! holds a request. Filled at the start; the one writer tells it after each commit what changed.
+//!
+//! That a host asks for a newer bundle than number N says that it has N in force: this is its receipt.
+//! It counts for the epoch of now and up to the newest number, whatever a host claims.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jit_ssh_api::host::{Host, HostReport};
+use jit_ssh_api::revocation::Receipts;
+use ssh_key::Fingerprint;
+use tokio::sync::{oneshot, watch};
+
+use crate::store::guard;
+use crate::store::hosts::HostRow;
+use crate::time::Timestamp;
+
+/// All living hosts.
+#[derive(Debug)]
+pub struct Watch {
+    table: Mutex<Table>,
+    /// Counts what was heard; whoever waits for receipts wakes up.
+    heard: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    hosts: HashMap<String, Entry>,
+    /// By SHA-256 of a key's blob: whose, and whether it is the first one.
+    keys: HashMap<[u8; 32], (String, bool)>,
+    names: HashMap<String, String>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    row: Arc<HostRow>,
+    seen: Timestamp,
+    holds: Option<Holds>,
+    report: HostReport,
+    /// Heard since it was written last, and when that was.
+    unwritten: bool,
+    written: Timestamp,
+    held: Option<HeldRequest>,
+    /// Where the request before this one was held from, and until when that is remembered.
+    before: Option<(IpAddr, Timestamp)>,
+    /// When two were seen to be this host at once.
+    cloned: Option<Timestamp>,
+}
+
+/// The bundle that a host has in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Holds {
+    pub(crate) number: u64,
+    pub(crate) since: Timestamp,
+}
+
+#[derive(Debug)]
+struct HeldRequest {
+    number: u64,
+    source: Option<IpAddr>,
+    /// Dropped where a newer request of the host takes its place.
+    _over: oneshot::Sender<()>,
+}
+
+/// A request of a host that is held; given back on drop.
+#[derive(Debug)]
+pub(crate) struct Held {
+    watch: Arc<Watch>,
+    id: String,
+    number: u64,
+    /// Ends when another request of this host takes its place.
+    pub(crate) over: oneshot::Receiver<()>,
+    /// Somebody else seems to be this host as well: two machines take the place from each other.
+    pub(crate) cloned: bool,
+}
+
+/// What is to be written of a host.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) number: i64,
+    pub(crate) seen: Timestamp,
+    pub(crate) bundle: Option<u64>,
+    pub(crate) report: HostReport,
+}
+
+impl Watch {
+    /// Those that live; receipts from before `epoch_started` are of another epoch.
+    pub(crate) fn new(rows: Vec<HostRow>, epoch_started: Timestamp) -> Self {
+        let watch = Watch {
+            table: Mutex::default(),
+            heard: watch::channel(0).0,
+        };
+        for row in rows {
+            let (id, seen, bundle) = (row.id.clone(), row.seen, row.bundle);
+            watch.lives(Arc::new(row));
+            if let (Some(number), true) = (bundle, seen >= epoch_started)
+                && let Some(entry) = guard(&watch.table).hosts.get_mut(&id)
+            {
+                entry.holds = Some(Holds {
+                    number,
+                    since: seen,
+                });
+            }
+        }
+        watch
+    }
+
+    /// The writer enrolled it, or changed something of it.
+    pub(crate) fn lives(&self, row: Arc<HostRow>) {
+        let mut table = guard(&self.table);
+        let before = table.forget(&row.id);
+        for (position, key) in row.keys.iter().enumerate() {
+            table.keys.insert(key.hash, (row.id.clone(), position == 0));
+        }
+        for name in &row.names {
+            table.names.insert(name.clone(), row.id.clone());
+        }
+        let entry = match before {
+            Some(before) => Entry { row, ..before },
+            None => Entry {
+                seen: row.seen,
+                holds: None,
+                report: row.report.clone(),
+                unwritten: false,
+                written: row.seen,
+                held: None,
+                before: None,
+                cloned: None,
+                row,
+            },
+        };
+        table.hosts.insert(entry.row.id.clone(), entry);
+    }
+
+    /// The writer revoked it.
+    pub(crate) fn revoked(&self, id: &str) {
+        // A request that it holds ends with this.
+        guard(&self.table).forget(id);
+        self.heard
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// The living host whose first key that is.
+    pub(crate) fn by_first_key(&self, key: &[u8; 32]) -> Option<Arc<HostRow>> {
+        let table = guard(&self.table);
+        let (id, first) = table.keys.get(key)?;
+        first
+            .then(|| table.hosts.get(id).map(|entry| Arc::clone(&entry.row)))
+            .flatten()
+    }
+
+    /// The living host that has this key, whichever of its keys it is.
+    pub(crate) fn by_any_key(&self, key: &[u8; 32]) -> Option<String> {
+        guard(&self.table).keys.get(key).map(|(id, _)| id.clone())
+    }
+
+    /// The living host of that identifier or name.
+    pub(crate) fn find(&self, id_or_name: &str) -> Option<Arc<HostRow>> {
+        let table = guard(&self.table);
+        let id = table
+            .names
+            .get(id_or_name)
+            .map_or(id_or_name, String::as_str);
+        table.hosts.get(id).map(|entry| Arc::clone(&entry.row))
+    }
+
+    /// Every living host, in no order.
+    pub(crate) fn living(&self) -> Vec<Arc<HostRow>> {
+        let table = guard(&self.table);
+        table
+            .hosts
+            .values()
+            .map(|entry| Arc::clone(&entry.row))
+            .collect()
+    }
+
+    /// How many live, and how many hold a request.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let table = guard(&self.table);
+        let held = table
+            .hosts
+            .values()
+            .filter(|entry| entry.held.is_some())
+            .count();
+        (table.hosts.len(), held)
+    }
+
+    /// Something was heard of a host.
+    pub(crate) fn seen(&self, id: &str, now: Timestamp) {
+        let mut table = guard(&self.table);
+        if let Some(entry) = table.hosts.get_mut(id) {
+            entry.hears(now);
+        }
+    }
+
+    /// A host said to have this bundle in force.
+    pub(crate) fn receipt(&self, id: &str, number: u64, now: Timestamp) {
+        {
+            let mut table = guard(&self.table);
+            let Some(entry) = table.hosts.get_mut(id) else {
+                return;
+            };
+            entry.hears(now);
+            if entry.holds.is_some_and(|holds| holds.number == number) {
+                return;
+            }
+            entry.holds = Some(Holds { number, since: now });
+        }
+        self.heard
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// A host said how it is.
+    pub(crate) fn report(&self, id: &str, report: HostReport, now: Timestamp) {
+        let mut table = guard(&self.table);
+        if let Some(entry) = table.hosts.get_mut(id) {
+            entry.hears(now);
+            entry.report = report;
+        }
+    }
+
+    /// A host holds a request from now on. One that it held before is over: a connection that nobody
+    /// is at the other end of any more is not waited for. Where two machines are the same host, each
+    /// takes the place of the other, again and again: that is noticed (A60).
+    pub(crate) fn hold(
+        self: &Arc<Self>,
+        id: &str,
+        source: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Option<Held> {
+        let mut table = guard(&self.table);
+        let number = table.next;
+        table.next = table.next.wrapping_add(1);
+        let entry = table.hosts.get_mut(id)?;
+        let (sender, over) = oneshot::channel();
+        let displaced = entry.held.replace(HeldRequest {
+            number,
+            source,
+            _over: sender,
+        });
+        let mut cloned = false;
+        if let Some(HeldRequest {
+            source: Some(other),
+            ..
+        }) = displaced
+            && Some(other) != source
+        {
+            let again = entry
+                .before
+                .is_some_and(|(address, until)| Some(address) == source && now < until);
+            cloned = again;
+            entry.before = Some((other, now.plus(PING_PONG)));
+            if again {
+                entry.cloned = Some(now);
+            }
+        }
+        Some(Held {
+            watch: Arc::clone(self),
+            id: id.to_owned(),
+            number,
+            over,
+            cloned,
+        })
+    }
+
+    /// Counts what was heard of hosts: changes where a receipt came, or a host was revoked.
+    pub fn heard(&self) -> watch::Receiver<u64> {
+        self.heard.subscribe()
+    }
+
+    /// Who has the bundle of that number, or a later one, in force; `changed` is since when it is
+    /// there. Hosts that were not heard of for a day count as silent.
+    pub fn receipts(&self, number: u64, changed: Timestamp, now: Timestamp) -> Receipts {
+        let table = guard(&self.table);
+        let (mut confirmed, mut awaited, mut last) = (0u64, 0u64, changed);
+        let mut silent = Vec::new();
+        for entry in table.hosts.values() {
+            match entry.holds.filter(|holds| holds.number >= number) {
+                Some(holds) => {
+                    confirmed = confirmed.saturating_add(1);
+                    last = last.max(holds.since);
+                }
+                None => {
+                    silent.push(entry.row.called().to_owned());
+                    if now.is_within(SILENT, entry.seen) {
+                        awaited = awaited.saturating_add(1);
+                    }
+                }
+            }
+        }
+        silent.sort();
+        let took = last.since(changed).min(now.since(changed));
+        Receipts {
+            bundle: number,
+            hosts: u64::try_from(table.hosts.len()).unwrap_or(u64::MAX),
+            confirmed,
+            milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            silent,
+            awaited,
+        }
+    }
+
+    /// What is to be written: of each host once a minute at most.
+    pub(crate) fn unwritten(&self, now: Timestamp) -> Vec<Seen> {
+        let mut table = guard(&self.table);
+        let due = table
+            .hosts
+            .values_mut()
+            .filter(|entry| entry.unwritten && !now.is_within(EACH, entry.written));
+        due.take(BATCH)
+            .map(|entry| {
+                entry.unwritten = false;
+                entry.written = now;
+                Seen {
+                    number: entry.row.number,
+                    seen: entry.seen,
+                    bundle: entry.holds.map(|holds| holds.number),
+                    report: entry.report.clone(),
+                }
+            })
+            .collect()
+    }
+
+    /// A host as its operator sees it.
+    pub(crate) fn to_api(&self, row: &HostRow, newest_bundle: u64) -> Host {
+        let table = guard(&self.table);
+        let entry = table.hosts.get(&row.id);
+        let keys = row.keys.iter();
+        let mut report = entry.map_or_else(|| row.report.clone(), |entry| entry.report.clone());
+        if let Some(since) = entry.and_then(|entry| entry.cloned) {
+            report.findings.push(jit_ssh_api::host::Finding {
+                check: "clone".to_owned(),
+                detail: format!(
+                    "two machines ask as this host at once, lately at {} (seconds since 1970)",
+                    since.seconds()
+                ),
+            });
+        }
+        Host {
+            id: row.id.clone(),
+            names: row.names.clone(),
+            labels: row.labels.clone(),
+            keys: keys
+                .map(|key| Fingerprint::Sha256(key.hash).to_string())
+                .collect(),
+            enrolled: row.enrolled.seconds(),
+            seen: entry.map_or(row.seen, |entry| entry.seen).seconds(),
+            bundle: match entry {
+                Some(entry) => entry.holds.map(|holds| holds.number),
+                None => row.bundle,
+            },
+            newest_bundle,
+            certificate_ends: row.certificate_ends.seconds(),
+            report,
+            revoked: row.revoked.map(Timestamp::seconds),
+        }
+    }
+}
+
+impl Table {
+    fn forget(&mut self, id: &str) -> Option<Entry> {
+        let entry = self.hosts.remove(id)?;
+        for key in &entry.row.keys {
+            self.keys.remove(&key.hash);
+        }
+        for name in &entry.row.names {
+            self.names.remove(name);
+        }
+        Some(entry)
+    }
+}
+
+impl Entry {
+    fn hears(&mut self, now: Timestamp) {
+        self.seen = self.seen.max(now);
+        self.unwritten = true;
+    }
+}
+
+impl HostRow {
+    /// What it is called first.
+    pub(crate) fn called(&self) -> &str {
+        self.names.first().map_or(&self.id, String::as_str)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut table = guard(&self.watch.table);
+        if let Some(entry) = table.hosts.get_mut(&self.id)
+            && entry
+                .held
+                .as_ref()
+                .is_some_and(|held| held.number == self.number)
+        {
+            entry.held = None;
+        }
+    }
+}
+
+const EACH: Duration = Duration::from_secs(60);
+const BATCH: usize = 1000;
+/// Not heard of for so long: nobody waits for it.
+const SILENT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long it is remembered who was displaced.
+const PING_PONG: Duration = Duration::from_secs(600);
