@@ -17,6 +17,7 @@ mod audit;
 mod backup;
 mod doctor;
 mod generate;
+mod host;
 mod init;
 mod interrupted;
 mod key;
@@ -93,6 +94,9 @@ enum Command {
     Lock(revoke::Lock),
     /// End everything of a person in one go
     Offboard(revoke::Offboard),
+    /// Invite, list, label and revoke the servers that enrol themselves
+    #[command(subcommand, visible_alias = "hosts")]
+    Host(host::Host),
     /// Read the ledger: who got which certificate, who was refused and why
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -145,6 +149,7 @@ fn run(cli: Cli, terminal: &mut Terminal) -> Result<(), Failure> {
         Command::Unlock(unlock) => unlock.run(&data, terminal),
         Command::Lock(lock) => lock.run(&data, terminal),
         Command::Offboard(offboard) => offboard.run(&data, terminal),
+        Command::Host(host) => host.run(&data, terminal),
         Command::Audit(audit) => audit.run(&data, terminal),
         Command::Key(key) => key.run(&data, terminal),
         Command::Backup(backup) => backup.run(&data, terminal),
