@@ -15,11 +15,10 @@ use ssh_key::LineEnding;
 
 use super::HostError;
 use crate::policy::{Account, Admission, Policy, Role};
-use crate::revocation::krl::RevocationList;
 use crate::server::state::State;
 use crate::signer::PairError;
 use crate::store::BundleNumber;
-use crate::store::hosts::{self, HostRow};
+use crate::store::hosts::HostRow;
 use crate::time::Timestamp;
 
 /// The bundle of a living host, of this moment.
@@ -113,19 +112,8 @@ impl Lists {
         {
             return Ok(Arc::clone(krl));
         }
-        let mut list = RevocationList {
-            version: newest.number,
-            generated: newest.changed.seconds(),
-            ..RevocationList::default()
-        };
-        let serials = state
-            .ledger
-            .store()
-            .read(move |connection| hosts::revoked_serials(connection, now))
-            .await?;
-        for (ca, serial) in serials {
-            list.serials.entry(ca).or_default().insert(serial);
-        }
+        let keys = &state.trusted.load_full().key_set.set;
+        let list = state.ledger.revoked(keys, now).await?;
         let krl: Arc<str> = STANDARD.encode(list.encode()?).into();
         *made = Some((newest, Arc::clone(&krl)));
         Ok(krl)

@@ -69,6 +69,8 @@ fn body_of(route: Route) -> &'static str {
         Route::SignIns => {
             r#"{"state":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","issuer":"https://idp.example.com"}"#
         }
+        Route::Revocations => r#"{"target":{"user":"nobody"},"reason":"a test"}"#,
+        Route::Unlock => r#"{"target":{"role":"nothing"},"reason":"a test"}"#,
         Route::Backup => r#"{"path":"relative"}"#,
         _ => "",
     }

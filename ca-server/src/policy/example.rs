@@ -381,7 +381,7 @@ const GRANTS_HEAD: &str = r"# Who gets which role: members of any of the groups,
 
 ";
 
-const RIGHTS: &str = r#"# Who may do what at the CA itself: audit, logins, policy, keys.
+const RIGHTS: &str = r#"# Who may do what at the CA itself: audit, logins, policy, keys, hosts, revoke.
 # [[rights]]
 # issuer = ISSUER
 # groups = ["Security"]

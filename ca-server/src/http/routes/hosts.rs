@@ -19,7 +19,7 @@ use crate::host::{HostRefusal, bundle, invitation, new_id};
 use crate::http::problem::Failure;
 use crate::http::{Answer, Call, ok, query, strict};
 use crate::issue;
-use crate::ledger::Class;
+use crate::ledger::{Class, HostRevoked};
 use crate::login::LoginId;
 use crate::store::hosts::{self, HostRow, InvitationRow};
 
@@ -272,10 +272,15 @@ pub(super) async fn show(call: &Call) -> Result<Answer, Failure> {
 pub(super) async fn revoke(call: &Call) -> Result<Answer, Failure> {
     let id = id(call)?;
     let used = call.used("host-revoke", json!({ "host": id }))?;
-    let revoked = call.state.ledger.revoke_host(used, id).await?;
+    revoked(&call.state.ledger.revoke_host(used, id).await?)
+}
+
+/// What was taken away with a host.
+pub(super) fn revoked(revoked: &HostRevoked) -> Result<Answer, Failure> {
     ok(&Revocation {
         record: revoked.record,
-        bundle: revoked.bundle,
+        bundle: revoked.bundle.number,
+        changed_ms: revoked.bundle.changed.millis(),
         certificates: revoked.serials.iter().map(u64::to_string).collect(),
         logins: Vec::new(),
         locked: false,
