@@ -96,6 +96,10 @@ fn the_story_is_told_and_leaves_nothing_behind() {
         "rule=groups reason=\"Your sign-in came with no groups".to_owned(),
         " certificate alice role=production-observer serial=".to_owned(),
         "\"kind\":\"certificate\"".to_owned(),
+        format!("\nI am {account} on the second server.\n"),
+        "web01.prod.example.com  ".to_owned(),
+        "1 of 1 host".to_owned(),
+        "revoked by file".to_owned(),
         "Signed out of ".to_owned(),
         "That was it.".to_owned(),
     ] {
@@ -104,6 +108,7 @@ fn the_story_is_told_and_leaves_nothing_behind() {
     for line in [
         "remote port forwarding failed",
         "Members of the group \"Ops\" get it",
+        "Host key verification failed",
         "why:  nobody is signed in",
         "Permission denied",
     ] {
@@ -120,7 +125,7 @@ fn a_demo_that_stays_ends_whole_when_it_is_told_to_with_whoever_is_logged_in() {
     let mut stays = demo.script(Some("--stay")).start("stay", &demo.dir);
     stays.says("ends it.");
     demo.script(None).go().failed();
-    demo.typed("jit-ssh status && jit-ssh-ca audit list >&2")
+    demo.typed("jit-ssh status && jit-ssh-ca audit list >&2 && ssh web01.prod.example.com true")
         .go()
         .ok();
     let shell = "ssh db01.prod.example.com 'echo \"session $$\"; exec cat'";
