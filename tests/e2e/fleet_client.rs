@@ -150,6 +150,14 @@ fn no_host_key_question_is_asked_and_nothing_is_learnt_about_an_enrolled_host() 
     let learnt = fs::read_to_string(laptop.home().join(".ssh/known_hosts")).unwrap();
     assert_eq!(learnt.lines().count(), 1, "{learnt}");
     assert_eq!(fs::read_to_string(&ours).unwrap(), before);
+    // Without our file nobody is believed; the doctor says so, and the next contact mends it.
+    fs::remove_file(&ours).unwrap();
+    laptop.ssh(&[WEB, "true"]).failed_with(255);
+    let doctor = laptop.jit(&["doctor"]).go();
+    assert!(doctor.stdout.contains("refuses enrolled hosts"), "{doctor}");
+    laptop.jit(&["hosts"]).go().ok();
+    assert_eq!(fs::read_to_string(&ours).unwrap(), before);
+    laptop.ssh(&[WEB, "true"]).ok();
 }
 
 #[test]

@@ -115,6 +115,14 @@ fn include(home: &Home) -> Check {
             ),
             mend,
         ),
+        Found::KnownHosts(path) => Check::bad(
+            what,
+            format!(
+                "{} is not what it should be: plain ssh refuses enrolled hosts that are not in it",
+                path.display()
+            ),
+            mend,
+        ),
         Found::NotIncluded => Check::note(
             what,
             "plain ssh does not use jit-ssh",

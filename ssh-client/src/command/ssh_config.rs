@@ -117,7 +117,7 @@ pub(crate) fn refresh_include(home: &Home) {
 pub(crate) fn is_installed(home: &Home) -> bool {
     matches!(
         look(home),
-        Ok(Found::Current | Found::Other | Found::NoProgram(_))
+        Ok(Found::Current | Found::Other | Found::NoProgram(_) | Found::KnownHosts(_))
     )
 }
 
@@ -131,6 +131,8 @@ pub(crate) enum Found {
     NoProgram(PathBuf),
     /// `~/.ssh/config` includes a file that is not there.
     NoInclude,
+    /// Known hosts of ours are not there, or not what they would be now.
+    KnownHosts(PathBuf),
     /// Not at all.
     NotIncluded,
 }
@@ -150,7 +152,13 @@ pub(crate) fn look(home: &Home) -> Result<Found, Failure> {
     if let Some(gone) = ssh_config::programs(&present).into_iter().find(gone) {
         return Ok(Found::NoProgram(gone));
     }
-    Ok(if content(home)?.rendered.include == present {
+    let rendered = content(home)?.rendered;
+    for (path, text) in rendered.known_hosts {
+        if state::read_to_string(&path)?.as_ref() != Some(&text) {
+            return Ok(Found::KnownHosts(path));
+        }
+    }
+    Ok(if rendered.include == present {
         Found::Current
     } else {
         Found::Other
