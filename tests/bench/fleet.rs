@@ -385,7 +385,8 @@ fn logins(revoked: usize, count: usize) -> (f64, f64) {
         if let Some(line) = line {
             plan = plan.line(&line);
         }
-        let server = plan.start(&world, &dir);
+        let folder = Dir::new();
+        let server = plan.start(&world, &folder);
         let laptop = Laptop::new(&world, "nobody", &[&server]);
         let mut times: Vec<f64> = (0..count)
             .map(|_| {
