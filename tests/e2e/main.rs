@@ -17,6 +17,7 @@ mod cli;
 mod crash;
 mod demo;
 mod doctor;
+mod fleet;
 mod host;
 mod hosts;
 mod invariants;
