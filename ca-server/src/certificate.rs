@@ -228,6 +228,11 @@ impl<K: Kind> CertificateToSign<K> {
         &self.key_fingerprint
     }
 
+    /// The CA key that is to sign it, RFC 4253 §6.6.
+    pub fn ca(&self) -> &[u8] {
+        &self.terms.ca
+    }
+
     /// The certificate's type, `ssh-ed25519-cert-v01@openssh.com` and its like.
     pub fn certificate_type(&self) -> &'static str {
         self.certificate_type

@@ -17,6 +17,7 @@ mod audit;
 mod backup;
 mod doctor;
 mod generate;
+mod host;
 mod init;
 mod interrupted;
 mod key;
@@ -24,6 +25,7 @@ mod login;
 mod passphrase;
 mod policy;
 mod restore;
+mod revoke;
 mod serve;
 mod setup;
 
@@ -83,6 +85,18 @@ enum Command {
     /// List logins, or end one for good
     #[command(subcommand, visible_alias = "logins")]
     Login(login::Login),
+    /// Take access away: of a person, a login, a certificate, a role, a host or a key
+    Revoke(revoke::Revoke),
+    /// Let a person sign in again, or a role be given again
+    Unlock(revoke::Unlock),
+    /// Show who and what gets no certificates
+    #[command(subcommand, visible_alias = "locks")]
+    Lock(revoke::Lock),
+    /// End everything of a person in one go
+    Offboard(revoke::Offboard),
+    /// Invite, list, label and revoke the servers that enrol themselves
+    #[command(subcommand, visible_alias = "hosts")]
+    Host(host::Host),
     /// Read the ledger: who got which certificate, who was refused and why
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -131,6 +145,11 @@ fn run(cli: Cli, terminal: &mut Terminal) -> Result<(), Failure> {
         Command::Serve(serve) => serve.run(&data, terminal),
         Command::Policy(policy) => policy.run(&data, terminal),
         Command::Login(login) => login.run(&data, terminal),
+        Command::Revoke(revoke) => revoke.run(&data, terminal),
+        Command::Unlock(unlock) => unlock.run(&data, terminal),
+        Command::Lock(lock) => lock.run(&data, terminal),
+        Command::Offboard(offboard) => offboard.run(&data, terminal),
+        Command::Host(host) => host.run(&data, terminal),
         Command::Audit(audit) => audit.run(&data, terminal),
         Command::Key(key) => key.run(&data, terminal),
         Command::Backup(backup) => backup.run(&data, terminal),

@@ -139,8 +139,10 @@ async fn within(
     login: &LiveLogin,
 ) -> Result<CertificateAnswer, IssueError> {
     let now = input.now;
-    // 4. Still trusted. The issuer and the client may be gone since the login began.
+    // 4. Still trusted. The issuer and the client may be gone since the login began, and somebody may
+    //    have locked the person or revoked a key: the record of 8 asks that again.
     still_configured(snapshot, login)?;
+    not_locked(state, input, login, None).await?;
     // 5. Fresh enough to be decided on; an outage of the issuer may stretch that, by role.
     let freshness = renew::freshness(snapshot, login, now).await;
     // 6. The policy decides; the request can only narrow. What a token said is written whatever is
@@ -152,6 +154,7 @@ async fn within(
     let ask = ask(input);
     let decided = decide(state, snapshot, input, login, &ask, freshness).await;
     let grant = budget.keep_if(!is_unwritten(&decided), decided)?;
+    not_locked(state, input, login, Some(grant.role().as_str())).await?;
     // 7. The certificate, without a signature; unless the person had a day's worth of records.
     let keyring = &state.trusted.load_full().keyring;
     let made = certificate(state, snapshot, keyring, login, &grant, now);
@@ -203,6 +206,25 @@ pub(crate) fn still_configured(snapshot: &Snapshot, login: &LiveLogin) -> Result
             issuer: login.identity.issuer.clone(),
         })
     }
+}
+
+/// Nobody locked the person, their keys, or the role that was decided on. A refusal is recorded before
+/// it is told; nothing of the login is written.
+async fn not_locked(
+    state: &State,
+    input: &IssueInput,
+    login: &LiveLogin,
+    role: Option<&str>,
+) -> Result<(), IssueError> {
+    let asked = state.ledger.not_locked(login, role);
+    if let Err(error) = &asked {
+        let (request, source) = (&input.request_id, input.source);
+        state
+            .ledger
+            .record_locked(&login.identity, error, request, source, input.now)
+            .await;
+    }
+    Ok(asked?)
 }
 
 fn not_too_often(

@@ -23,7 +23,8 @@ use crate::host::HostRefusal;
 use crate::host::watch::Watch;
 use crate::login::cache::LoginCache;
 use crate::login::{Change, EndedBy, LiveLogin, LoginId};
-use crate::store::ledger::{self as records, InForce};
+use crate::revocation::lock::LockKind;
+use crate::store::ledger::{self as records, InForce, Serial};
 use crate::store::{BundleNumber, DiskState, Store, StoreError, StoreOptions, guard};
 use crate::time::Timestamp;
 
@@ -31,14 +32,15 @@ mod hosts;
 pub mod list;
 pub mod record;
 pub mod refusals;
+mod revocations;
 mod writer;
 
-pub(crate) use hosts::{Enrols, HostContext, HostRecord};
+pub(crate) use hosts::{Enrols, HostContext, HostRecord, HostRevoked};
 use record::{Draft, Fact, Hash, Kind, LeafError, MAX_LEAF, Part, PartName};
 pub use refusals::{Refused, RefusedTo};
 
 use refusals::Refusals;
-pub(crate) use writer::Class;
+pub(crate) use writer::{Class, Taken, Touched};
 use writer::{Outcome, Who, Work, Write, Writer};
 
 /// Why something is not recorded, and so must not happen.
@@ -71,6 +73,20 @@ pub enum LedgerError {
         kind: &'static str,
         /// Which.
         name: String,
+    },
+    /// The caller: they, their key or the role get no certificates until somebody unlocks them.
+    #[error("the {} is locked", kind.name())]
+    Locked {
+        /// What holds it.
+        kind: LockKind,
+    },
+    /// The caller: what is to be taken away or unlocked was never there.
+    #[error("there is no {what} {which}")]
+    NotThere {
+        /// What.
+        what: &'static str,
+        /// As they told it.
+        which: String,
     },
     /// The caller: the key is a host's (A37).
     #[error("a host has this key")]
@@ -242,6 +258,7 @@ impl Ledger {
         let said = request.clone();
         let entry = self
             .draft(Kind::Certificate, now)
+            .fact("ca_sha256", Hash::of(certificate.ca()).to_string())
             .fact("login", login.id.to_string())
             .fact("outage", outage)
             .fact("policy", policy)
@@ -260,7 +277,15 @@ impl Ledger {
             .finish()?;
         let state = Arc::clone(&login.state);
         let who = Who::Login { login, username };
-        let work = Work::Certificate { entry, serial };
+        let serial = Serial {
+            serial,
+            ends: Some(Timestamp::from_seconds(certificate.valid_before())),
+        };
+        let work = Work::Certificate {
+            entry,
+            serial,
+            role: certificate.role().to_owned(),
+        };
         let outcome = match self.write(now, Class::Issuing, who, work).await {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -477,7 +502,7 @@ impl Ledger {
         by: &EndedBy,
         request: &str,
         now: Timestamp,
-    ) -> Result<Option<Timestamp>, LedgerError> {
+    ) -> Result<Option<(Timestamp, Touched)>, LedgerError> {
         let draft = self
             .draft(Kind::LoginEnded, now)
             .fact("login", id.to_string())
@@ -493,7 +518,8 @@ impl Ledger {
             entry: draft.finish()?,
         };
         let outcome = self.write(now, Class::Ending, Who::Nobody, work).await?;
-        Ok(outcome.ended)
+        let touched = outcome.touched.map(|touched| *touched).unwrap_or_default();
+        Ok(outcome.ended.map(|ended| (ended, touched)))
     }
 
     /// A part of JSON, with a fresh salt.

@@ -446,9 +446,11 @@ impl Logins {
         now: Timestamp,
     ) -> Result<Ended, LoginError> {
         match self.ledger.end_login(id, by, request, now).await? {
-            Some(ended) => Ok(Ended {
+            Some((ended, touched)) => Ok(Ended {
                 id: id.to_string(),
                 ended: ended.seconds(),
+                certificates: touched.certificates.iter().map(u64::to_string).collect(),
+                bundle: (!touched.certificates.is_empty()).then_some(touched.bundle.number),
             }),
             None => Err(LoginError::Unknown(id.to_string())),
         }

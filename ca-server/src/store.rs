@@ -31,6 +31,7 @@ pub(crate) mod hosts;
 pub(crate) mod ledger;
 pub(crate) mod logins;
 pub(crate) mod migrate;
+pub(crate) mod revocations;
 
 /// Where the store is, and how much of the disk it leaves alone.
 #[derive(Clone, Debug)]

@@ -28,6 +28,12 @@ _jit__ssh__ca() {
             jit__ssh__ca,doctor)
                 cmd="jit__ssh__ca__subcmd__doctor"
                 ;;
+            jit__ssh__ca,host)
+                cmd="jit__ssh__ca__subcmd__host"
+                ;;
+            jit__ssh__ca,hosts)
+                cmd="jit__ssh__ca__subcmd__host"
+                ;;
             jit__ssh__ca,init)
                 cmd="jit__ssh__ca__subcmd__init"
                 ;;
@@ -61,6 +67,27 @@ _jit__ssh__ca() {
             jit__ssh__ca__subcmd__audit,list)
                 cmd="jit__ssh__ca__subcmd__audit__subcmd__list"
                 ;;
+            jit__ssh__ca__subcmd__host,invitations)
+                cmd="jit__ssh__ca__subcmd__host__subcmd__invitations"
+                ;;
+            jit__ssh__ca__subcmd__host,invite)
+                cmd="jit__ssh__ca__subcmd__host__subcmd__invite"
+                ;;
+            jit__ssh__ca__subcmd__host,label)
+                cmd="jit__ssh__ca__subcmd__host__subcmd__label"
+                ;;
+            jit__ssh__ca__subcmd__host,list)
+                cmd="jit__ssh__ca__subcmd__host__subcmd__list"
+                ;;
+            jit__ssh__ca__subcmd__host,revoke)
+                cmd="jit__ssh__ca__subcmd__host__subcmd__revoke"
+                ;;
+            jit__ssh__ca__subcmd__host,show)
+                cmd="jit__ssh__ca__subcmd__host__subcmd__show"
+                ;;
+            jit__ssh__ca__subcmd__host,withdraw)
+                cmd="jit__ssh__ca__subcmd__host__subcmd__withdraw"
+                ;;
             jit__ssh__ca__subcmd__key,list)
                 cmd="jit__ssh__ca__subcmd__key__subcmd__list"
                 ;;
@@ -92,7 +119,7 @@ _jit__ssh__ca() {
 
     case "${cmd}" in
         jit__ssh__ca)
-            opts="-h -V --data --json --help --version setup init serve policy login logins audit key keys backup restore doctor completions man"
+            opts="-h -V --data --json --help --version setup init serve policy login logins host hosts audit key keys backup restore doctor completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -135,7 +162,7 @@ _jit__ssh__ca() {
             fi
             case "${prev}" in
                 --kind)
-                    COMPREPLY=($(compgen -W "certificate signing-failed login-opened login-refreshed login-ended refused refused-summary admin policy key-set epoch" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "certificate signing-failed login-opened login-refreshed login-ended refused refused-summary admin policy key-set host-invited host-enrolled host-certificate host-labels host-revoked host-clone epoch" -- "${cur}"))
                     return 0
                     ;;
                 --user)
@@ -225,6 +252,206 @@ _jit__ssh__ca() {
             fi
             case "${prev}" in
                 --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__host)
+            opts="-h -V --data --json --help --version invite invitations withdraw list show label revoke"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__host__subcmd__invitations)
+            opts="-h -V --ca --data --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__host__subcmd__invite)
+            opts="-h -V --name --label --uses --from --for --ca --data --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --label)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uses)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__host__subcmd__label)
+            opts="-h -V --remove --ca --data --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --remove)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__host__subcmd__list)
+            opts="-h -V --label --all --ca --data --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --label)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__host__subcmd__revoke)
+            opts="-h -V --ca --data --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__host__subcmd__show)
+            opts="-h -V --ca --data --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__host__subcmd__withdraw)
+            opts="-h -V --ca --data --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ca)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

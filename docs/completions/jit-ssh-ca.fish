@@ -34,6 +34,8 @@ complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "serve" -d 'Se
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "policy" -d 'Check, test and explain the policy'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "login" -d 'List logins, or end one for good'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "logins" -d 'List logins, or end one for good'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "host" -d 'Invite, list, label and revoke the servers that enrol themselves'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "hosts" -d 'Invite, list, label and revoke the servers that enrol themselves'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "audit" -d 'Read the ledger: who got which certificate, who was refused and why'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "key" -d 'Show the keys of the CA and the fingerprint that clients and hosts pin'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "keys" -d 'Show the keys of the CA and the fingerprint that clients and hosts pin'
@@ -197,6 +199,114 @@ complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -l json -d 'Print one line of JSON instead of text, failures too'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -s h -l help -d 'Print help'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "invite" -d 'Invite hosts: prints a token, once, with which a server joins by itself'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "invitations" -d 'List invitations that still count'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "withdraw" -d 'Withdraw an invitation: it counts no more'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "list" -d 'List the hosts, with what each holds and how it is'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "show" -d 'Show one host'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "label" -d 'Change a host\'s labels, which decide what roles open there'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "revoke" -d 'Revoke a host: its certificates count no more, and it may ask for nothing'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invite" -l name -d 'Name that a host may have, exact or with `*` before a domain: `web-*.prod.example.com`; repeat it for more' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invite" -l label -d 'Label that such a host gets; repeat it for more' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invite" -l uses -d 'How many hosts may come with it: a number, or `any`' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invite" -l from -d 'Network that it counts from; repeat it for more; without it, from anywhere' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invite" -l for -d 'How long it counts' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invite" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invite" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invite" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invite" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invite" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invitations" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invitations" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invitations" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invitations" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from invitations" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from withdraw" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from withdraw" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from withdraw" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from withdraw" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from withdraw" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from list" -l label -d 'Only hosts with this label; repeat it for more' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from list" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from list" -l all -d 'Revoked hosts too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from show" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from show" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from show" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from label" -l remove -d 'Label to take away; repeat it for more' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from label" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from label" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from label" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from label" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from label" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from revoke" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from revoke" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from revoke" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and __fish_seen_subcommand_from revoke" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "invite" -d 'Invite hosts: prints a token, once, with which a server joins by itself'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "invitations" -d 'List invitations that still count'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "withdraw" -d 'Withdraw an invitation: it counts no more'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "list" -d 'List the hosts, with what each holds and how it is'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "show" -d 'Show one host'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "label" -d 'Change a host\'s labels, which decide what roles open there'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -f -a "revoke" -d 'Revoke a host: its certificates count no more, and it may ask for nothing'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invite" -l name -d 'Name that a host may have, exact or with `*` before a domain: `web-*.prod.example.com`; repeat it for more' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invite" -l label -d 'Label that such a host gets; repeat it for more' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invite" -l uses -d 'How many hosts may come with it: a number, or `any`' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invite" -l from -d 'Network that it counts from; repeat it for more; without it, from anywhere' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invite" -l for -d 'How long it counts' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invite" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invite" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invite" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invite" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invite" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invitations" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invitations" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invitations" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invitations" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from invitations" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from withdraw" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from withdraw" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from withdraw" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from withdraw" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from withdraw" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from list" -l label -d 'Only hosts with this label; repeat it for more' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from list" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from list" -l all -d 'Revoked hosts too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from show" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from show" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from show" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from show" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from label" -l remove -d 'Label to take away; repeat it for more' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from label" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from label" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from label" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from label" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from label" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from revoke" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from revoke" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from revoke" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand hosts; and __fish_seen_subcommand_from revoke" -s V -l version -d 'Print version'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and not __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
@@ -212,6 +322,12 @@ refused-summary\t''
 admin\t''
 policy\t''
 key-set\t''
+host-invited\t''
+host-enrolled\t''
+host-certificate\t''
+host-labels\t''
+host-revoked\t''
+host-clone\t''
 epoch\t''"
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l user -d 'Only about this person: e-mail address, subject or username' -r
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand audit; and __fish_seen_subcommand_from list" -l role -d 'Only about this role' -r

@@ -93,6 +93,9 @@ pub(crate) struct Login {
 pub(crate) struct Logout {
     #[command(flatten)]
     pub(crate) which: WhichCa,
+    /// End your logins on all machines, and revoke all of their certificates
+    #[arg(long)]
+    pub(crate) everywhere: bool,
     /// Forget the CA and its pin as well
     #[arg(long)]
     pub(crate) forget: bool,

@@ -6,6 +6,7 @@
 mod certificate;
 mod client;
 mod exchange;
+mod host;
 mod operations;
 mod policy;
 mod token;

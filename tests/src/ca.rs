@@ -62,7 +62,7 @@ roles = ["engineering"]
 
 [[rights]]
 groups = ["Security"]
-may = ["audit", "logins", "policy", "keys"]
+may = ["audit", "logins", "policy", "keys", "hosts", "revoke"]
 
 [[tests]]
 who = { groups = ["Ops"] }

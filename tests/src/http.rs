@@ -87,6 +87,34 @@ pub fn send(
     exchange(stream, method, path, headers, body)
 }
 
+/// Sends a request from that address of this machine and reads the answer.
+///
+/// # Panics
+/// When there is no answer.
+#[track_caller]
+pub fn send_from(
+    from: std::net::IpAddr,
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(from, 0)).unwrap();
+        let stream = socket.connect(to).await.expect("the server answers");
+        stream.into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    exchange(stream, method, path, headers, body)
+}
+
 /// Sends a request over a Unix socket and reads the answer.
 ///
 /// # Panics

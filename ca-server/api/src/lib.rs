@@ -16,6 +16,18 @@
 //! | `GET /v1/admin/policy` | – | [`admin::PolicyText`] |
 //! | `POST /v1/admin/policy/explain` | [`admin::ExplainRequest`] | [`admin::Explanation`] |
 //! | `GET /v1/admin/keys` | – | [`key_set::SignedKeySet`] |
+//! | `POST /v1/admin/invitations` | [`host::InvitationRequest`] | [`host::Invitation`] |
+//! | `GET /v1/admin/invitations` | – | [`host::InvitationList`] |
+//! | `DELETE /v1/admin/invitations/{id}` | – | [`host::Withdrawn`] |
+//! | `POST /v1/hosts` | [`host::EnrolmentRequest`] | [`host::Enrolment`] |
+//! | `GET /v1/hosts` | – | [`host::Reachable`] |
+//! | `POST /v1/hosts/self/certificates` | [`host::HostRenewal`] | [`host::HostCertificates`] |
+//! | `GET /v1/hosts/self/bundle` | [`host::BundleQuery`] | [`bundle::SignedBundle`] |
+//! | `POST /v1/hosts/self/report` | [`host::HostReport`] | [`host::HostReport`] |
+//! | `GET /v1/admin/hosts` | [`host::HostQuery`] | [`host::HostList`] |
+//! | `GET /v1/admin/hosts/{id}` | – | [`host::Host`] |
+//! | `DELETE /v1/admin/hosts/{id}` | – | [`revocation::Revocation`] |
+//! | `POST /v1/admin/hosts/{id}/labels` | [`host::LabelsRequest`] | [`host::Host`] |
 //! | `POST /v1/admin/backup` (socket only) | [`admin::BackupRequest`] | [`admin::BackupAnswer`] |
 //!
 //! Every refusal is a [`problem::Problem`] (RFC 9457). Requests with unknown fields are refused;

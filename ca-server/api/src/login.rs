@@ -42,4 +42,21 @@ pub struct Ended {
     pub id: String,
     /// When it ended.
     pub ended: u64,
+    /// Serials of its certificates that were alive, decimal: they are revoked.
+    #[serde(default)]
+    pub certificates: Vec<String>,
+    /// Number of the bundle that tells hosts of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<u64>,
+}
+
+/// Answer to ending all logins of one's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedAll {
+    /// The logins' identifiers.
+    pub logins: Vec<String>,
+    /// Serials of all certificates that were alive, decimal: they are revoked.
+    pub certificates: Vec<String>,
+    /// Number of the bundle that tells hosts of it.
+    pub bundle: u64,
 }

@@ -38,6 +38,9 @@ pub struct Revocation {
     pub record: u64,
     /// Number of the bundle that carries it.
     pub bundle: u64,
+    /// Since when that is the newest, milliseconds since 1970-01-01 UTC.
+    #[serde(default)]
+    pub changed_ms: u64,
     /// Serials of the certificates that were alive, decimal.
     pub certificates: Vec<String>,
     /// Identifiers of the logins that were ended.
@@ -56,15 +59,15 @@ pub struct UnlockRequest {
     pub reason: String,
 }
 
-/// Query of `GET /v1/admin/receipts`: waits until every host that is not silent has the bundle.
+/// Query of `GET /v1/admin/receipts`: answers at once; who waits asks again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptsQuery {
     /// Number of the bundle.
     pub bundle: u64,
-    /// Seconds to wait at most.
+    /// Since when it is the newest, as the answer to the change has it: receipts are timed from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wait: Option<u64>,
+    pub changed_ms: Option<u64>,
 }
 
 /// Who has it in force.
@@ -80,6 +83,9 @@ pub struct Receipts {
     pub milliseconds: u64,
     /// Names of the others.
     pub silent: Vec<String>,
+    /// How many of the others were heard of within a day: it is worth while to wait for them.
+    #[serde(default)]
+    pub awaited: u64,
 }
 
 /// `GET /v1/admin/locks`.
@@ -89,11 +95,14 @@ pub struct Locks {
     pub locks: Vec<Lock>,
 }
 
-/// A person or role that gets no certificates.
+/// A person, role or key that gets no certificates.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
-    /// Whom it holds.
+    /// Whom it holds: a person by their canonical key, which `unlock` takes as well.
     pub target: Target,
+    /// What that person is known by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// Since when, seconds since 1970-01-01 UTC.
     pub since: u64,
     /// Why.

@@ -64,13 +64,24 @@ CREATE INDEX host_certificates_host ON host_certificates (host, ends);
 CREATE TABLE revocations (
     number INTEGER PRIMARY KEY,
     kind   TEXT    NOT NULL,                   -- serial | key | ca-key
-    ca     BLOB,                               -- serial: blob of the CA key that signed it
+    ca     BLOB,                               -- serial: SHA-256 of the CA key that signed it; NULL: any
     serial INTEGER,                            -- serial
     key    BLOB,                               -- key: SHA-256 of the blob; ca-key: the blob
     until  INTEGER,                            -- ms; NULL: for ever
     record INTEGER NOT NULL                    -- its record
 ) STRICT;
 CREATE INDEX revocations_until ON revocations (until);
+CREATE UNIQUE INDEX revocations_serial ON revocations (serial) WHERE kind = 'serial';
+CREATE UNIQUE INDEX revocations_key ON revocations (kind, key) WHERE key IS NOT NULL;
+
+-- Which certificates of people are alive, found without reading the ledger. ms; NULL: a host's, or
+-- over when this was added.
+ALTER TABLE certificates ADD COLUMN ends INTEGER;
+UPDATE certificates SET ends = alive.ends FROM (
+    SELECT idx, json_extract(CAST(leaf AS TEXT), '$.facts.valid_before') * 1000 AS ends
+    FROM records WHERE kind = 'certificate'
+) AS alive WHERE record = alive.idx AND alive.ends > unixepoch() * 1000;
+CREATE INDEX certificates_ends ON certificates (ends) WHERE ends IS NOT NULL;
 
 -- People and roles that get no certificates until they are unlocked.
 CREATE TABLE locks (

@@ -15,7 +15,7 @@ use super::access::Access;
 pub(super) enum Login {
     /// List who is signed in
     List(List),
-    /// End a login for good: its key gets no certificate any more
+    /// End a login for good: its certificates are revoked, and its key gets none any more
     End(End),
     /// Free an e-mail address or username: the next account that comes with it has it
     FreeName(FreeName),
@@ -161,7 +161,12 @@ impl End {
             let ended: Ended =
                 caller.call(&Request::delete(&format!("{LOGINS}/{id}")), terminal)?;
             terminal.answer(&ended, |ended| {
-                format!("Login {} ended at {}.", ended.id, utc(ended.ended))
+                let revoked = match ended.certificates.len() {
+                    0 => String::new(),
+                    1 => " Its certificate is revoked.".to_owned(),
+                    more => format!(" Its {more} certificates are revoked."),
+                };
+                format!("Login {} ended at {}.{revoked}", ended.id, utc(ended.ended))
             })?;
         }
         Ok(())

@@ -114,9 +114,9 @@ section! {
     /// Limits. None of them is there to be felt: each keeps one caller from taking what all need.
     struct Limits, "limits" {
         /// Connections open at once.
-        connections: u32 = 4096, Reload;
+        connections: u32 = 16_384, Reload;
         /// Connections open at once from one address (IPv6: one /64).
-        connections_per_peer: u32 = 256, Reload;
+        connections_per_peer: u32 = 1024, Reload;
         /// Requests a minute from one address (IPv6: one /64); 0: no limit.
         requests_per_peer: u32 = 6000, Reload;
         /// Certificates and logins a minute for one person; 0: no limit.

@@ -14,12 +14,11 @@ use jit_ssh_api::bundle::{Bundle, NAMESPACE, SignedBundle};
 use ssh_key::LineEnding;
 
 use super::HostError;
-use crate::policy::{Account, Admission, Policy};
-use crate::revocation::krl::RevocationList;
+use crate::policy::{Account, Admission, Policy, Role};
 use crate::server::state::State;
 use crate::signer::PairError;
 use crate::store::BundleNumber;
-use crate::store::hosts::{self, HostRow};
+use crate::store::hosts::HostRow;
 use crate::time::Timestamp;
 
 /// The bundle of a living host, of this moment.
@@ -88,7 +87,7 @@ fn admits(policy: &Policy, row: &HostRow) -> (BTreeMap<String, Vec<String>>, Vec
 /// Where certificates name accounts: each account that a role names opens for its name. Accounts of
 /// people's own cannot be told to a host in such a policy.
 fn accounts(policy: &Policy) -> BTreeMap<String, Vec<String>> {
-    let accounts = policy.all_roles().iter().flat_map(|role| role.accounts());
+    let accounts = policy.all_roles().iter().flat_map(Role::accounts);
     let fixed = accounts.filter_map(|account| match account {
         Account::Fixed(name) => Some(name.as_str().to_owned()),
         Account::Own => None,
@@ -113,19 +112,8 @@ impl Lists {
         {
             return Ok(Arc::clone(krl));
         }
-        let mut list = RevocationList {
-            version: newest.number,
-            generated: newest.changed.seconds(),
-            ..RevocationList::default()
-        };
-        let serials = state
-            .ledger
-            .store()
-            .read(move |connection| hosts::revoked_serials(connection, now))
-            .await?;
-        for (ca, serial) in serials {
-            list.serials.entry(ca).or_default().insert(serial);
-        }
+        let keys = &state.trusted.load_full().key_set.set;
+        let list = state.ledger.revoked(keys, now).await?;
         let krl: Arc<str> = STANDARD.encode(list.encode()?).into();
         *made = Some((newest, Arc::clone(&krl)));
         Ok(krl)

@@ -276,7 +276,7 @@ impl Watch {
     /// there. Hosts that were not heard of for a day count as silent.
     pub fn receipts(&self, number: u64, changed: Timestamp, now: Timestamp) -> Receipts {
         let table = guard(&self.table);
-        let (mut confirmed, mut last) = (0u64, changed);
+        let (mut confirmed, mut awaited, mut last) = (0u64, 0u64, changed);
         let mut silent = Vec::new();
         for entry in table.hosts.values() {
             match entry.holds.filter(|holds| holds.number >= number) {
@@ -284,7 +284,12 @@ impl Watch {
                     confirmed = confirmed.saturating_add(1);
                     last = last.max(holds.since);
                 }
-                None => silent.push(entry.row.called().to_owned()),
+                None => {
+                    silent.push(entry.row.called().to_owned());
+                    if now.is_within(SILENT, entry.seen) {
+                        awaited = awaited.saturating_add(1);
+                    }
+                }
             }
         }
         silent.sort();
@@ -295,19 +300,8 @@ impl Watch {
             confirmed,
             milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             silent,
+            awaited,
         }
-    }
-
-    /// How many living hosts were heard of within a day and have not that bundle in force: for these a
-    /// wait is worth it.
-    pub fn awaited(&self, number: u64, now: Timestamp) -> usize {
-        let table = guard(&self.table);
-        table
-            .hosts
-            .values()
-            .filter(|entry| entry.holds.is_none_or(|holds| holds.number < number))
-            .filter(|entry| now.is_within(SILENT, entry.seen))
-            .count()
     }
 
     /// What is to be written: of each host once a minute at most.

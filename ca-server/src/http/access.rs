@@ -84,6 +84,8 @@ routes! {
     OwnLogin = GET "/v1/logins/self", Who::LoginProof, Answer;
     /// Ends my login.
     EndOwnLogin = DELETE "/v1/logins/self", Who::LoginProof, Answer;
+    /// Ends all logins of mine.
+    EndOwnLogins = DELETE "/v1/logins", Who::LoginProof, Answer;
     /// Announces a sign-in on another machine.
     SignIns = POST "/v1/sign-ins", Who::KeyProof, Answer;
     /// Where that sign-in arrives.
@@ -98,6 +100,14 @@ routes! {
     EndLogin = DELETE "/v1/admin/logins/{id}", Who::Right(Right::Logins), Answer;
     /// Lets somebody else have an e-mail address or user name.
     FreeName = DELETE "/v1/admin/names", Who::Right(Right::Logins), Answer;
+    /// Takes access away.
+    Revocations = POST "/v1/admin/revocations", Who::Right(Right::Revoke), Answer;
+    /// Lets a person or role have certificates again.
+    Unlock = POST "/v1/admin/unlock", Who::Right(Right::Revoke), Answer;
+    /// Who and what gets none.
+    Locks = GET "/v1/admin/locks", Who::Right(Right::Revoke), Answer;
+    /// Which hosts heard of it.
+    Receipts = GET "/v1/admin/receipts", Who::Right(Right::Revoke), Answer;
     /// The policy in force.
     Policy = GET "/v1/admin/policy", Who::Right(Right::Policy), Answer;
     /// What it says of a person.

@@ -15,6 +15,7 @@ use crate::issue::IssueError;
 use crate::ledger::LedgerError;
 use crate::login::LoginError;
 use crate::policy::Refusal;
+use crate::revocation::lock::LockKind;
 use crate::sign_in::AnnounceError;
 
 /// A refusal on its way out.
@@ -307,6 +308,12 @@ impl From<LedgerError> for Failure {
                 ),
                 "End their logins first: `jit-ssh-ca login end --user` takes the same name.",
             ),
+            LedgerError::Locked { kind } => locked(kind),
+            LedgerError::NotThere { what, which } => Failure::new(
+                Kind::NotFound,
+                format!("There is no {what} {which}."),
+                "`jit-ssh-ca audit list` shows what there is.",
+            ),
             LedgerError::HostKey => Failure::new(
                 Kind::KeyRefused,
                 "A host has this key: a key has one job.",
@@ -326,6 +333,23 @@ impl From<LedgerError> for Failure {
             LedgerError::SerialTaken | LedgerError::Leaf(_) => Failure::internal(cause),
         }
     }
+}
+
+/// What a lock holds. Why is for those who locked it.
+fn locked(kind: LockKind) -> Failure {
+    const ASK: &str = "Ask who runs the CA: only somebody with the right `revoke` unlocks.";
+    let (detail, next) = match kind {
+        LockKind::User => ("You get no certificates: somebody locked you out.", ASK),
+        LockKind::Role => (
+            "Nobody gets certificates for this role: somebody locked it.",
+            "Ask for another role, or ask who runs the CA.",
+        ),
+        LockKind::Key => (
+            "This key is revoked for ever.",
+            "Make a new key; `jit-ssh login` makes one by itself.",
+        ),
+    };
+    Failure::new(Kind::Refused, detail, next).rule("locked")
 }
 
 impl From<HostRefusal> for Failure {

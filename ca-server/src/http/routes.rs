@@ -14,6 +14,7 @@ mod hosts;
 mod keys;
 mod logins;
 mod policy;
+mod revocations;
 mod roles;
 pub(crate) mod sign_ins;
 
@@ -25,6 +26,7 @@ pub(super) async fn call(route: Route, call: Call) -> Result<Answer, Failure> {
         Route::Certificates => certificates::post(call).await,
         Route::OwnLogin => logins::own(&call),
         Route::EndOwnLogin => logins::end_own(&call).await,
+        Route::EndOwnLogins => logins::end_all_own(&call).await,
         Route::SignIns => sign_ins::post(&call),
         Route::SignInPage => sign_ins::page(&call),
         Route::Roles => roles::get(&call),
@@ -32,6 +34,10 @@ pub(super) async fn call(route: Route, call: Call) -> Result<Answer, Failure> {
         Route::Logins => logins::list(&call).await,
         Route::EndLogin => logins::end(&call).await,
         Route::FreeName => logins::free_name(&call).await,
+        Route::Revocations => revocations::post(&call).await,
+        Route::Unlock => revocations::unlock(&call).await,
+        Route::Locks => revocations::locks(&call).await,
+        Route::Receipts => revocations::receipts(&call).await,
         Route::Policy => policy::get(&call).await,
         Route::Explain => policy::explain(&call).await,
         Route::Keys => keys::get(&call).await,

@@ -27,39 +27,50 @@ enum Caller {
     Key,
     Login,
     RightHolder,
+    Host,
     Socket,
 }
 
-const CALLERS: [Caller; 5] = [
+const CALLERS: [Caller; 6] = [
     Caller::Stranger,
     Caller::Key,
     Caller::Login,
     Caller::RightHolder,
+    Caller::Host,
     Caller::Socket,
 ];
 
 /// Whether the door opens; what lies behind it may still say no.
 fn admitted(who: Who, caller: Caller) -> bool {
-    use Caller::{Key, Login, RightHolder, Socket, Stranger};
+    use Caller::{Host, Key, Login, RightHolder, Socket, Stranger};
     match who {
         Who::Anyone => true,
         Who::Watcher => caller == Socket,
-        Who::KeyProof => matches!(caller, Key | Login | RightHolder),
+        Who::KeyProof => matches!(caller, Key | Login | RightHolder | Host),
         Who::LoginProof => matches!(caller, Login | RightHolder),
+        Who::Host => caller == Host,
         Who::Right(_) => matches!(caller, RightHolder | Socket),
         Who::SocketOnly => match caller {
             Socket => true,
-            Stranger | Key | Login | RightHolder => false,
+            Stranger | Key | Login | RightHolder | Host => false,
         },
     }
 }
 
 fn body_of(route: Route) -> &'static str {
     match route {
-        Route::Certificates | Route::Explain => "{}",
+        Route::Certificates
+        | Route::Explain
+        | Route::Invite
+        | Route::EnrolHost
+        | Route::HostCertificates
+        | Route::HostReport
+        | Route::LabelHost => "{}",
         Route::SignIns => {
             r#"{"state":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","issuer":"https://idp.example.com"}"#
         }
+        Route::Revocations => r#"{"target":{"user":"nobody"},"reason":"a test"}"#,
+        Route::Unlock => r#"{"target":{"role":"nothing"},"reason":"a test"}"#,
         Route::Backup => r#"{"path":"relative"}"#,
         _ => "",
     }
@@ -123,6 +134,9 @@ async fn answer(ca: &TestCa, route: Route, caller: Caller) -> Got {
     if matches!(caller, Caller::Login | Caller::RightHolder) {
         ca.sign_in(&person).await;
     }
+    if caller == Caller::Host {
+        ca.be_host(&person);
+    }
     let path = route.path().replace("{id}", "aaaaaaaaaaaaaaaaaaaaaaaaaa");
     let (method, body) = (route.method(), body_of(route));
     match caller {
@@ -138,7 +152,7 @@ async fn answer(ca: &TestCa, route: Route, caller: Caller) -> Got {
                 .unwrap();
             ca.send(Peer::Socket { uid: 0 }, request).await
         }
-        Caller::Key | Caller::Login | Caller::RightHolder => {
+        Caller::Key | Caller::Login | Caller::RightHolder | Caller::Host => {
             ca.ask(&person, method.as_str(), &path, body).await
         }
     }

@@ -11,6 +11,7 @@ use super::writer::host::{CertificateEntry, HostWork};
 use super::{Class, Ledger, LedgerError, Recorded, RightUsed, Who, Work, clip};
 use crate::certificate::{CertificateToSign, Host};
 use crate::host::watch::{Seen, Watch};
+use crate::store::BundleNumber;
 use crate::store::hosts::{HostCertificateRow, HostRow, InvitationRow};
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -54,8 +55,8 @@ pub(crate) struct Enrols {
 pub(crate) struct HostRevoked {
     /// Its record.
     pub(crate) record: u64,
-    /// Number of the bundle that carries it.
-    pub(crate) bundle: u64,
+    /// The bundle that carries it.
+    pub(crate) bundle: BundleNumber,
     /// Serials of its certificates that were not over.
     pub(crate) serials: Vec<u64>,
 }
@@ -129,6 +130,7 @@ impl Ledger {
             });
             let entry = self
                 .draft(Kind::HostCertificate, now)
+                .fact("ca_sha256", Hash::of(certificate.ca()).to_string())
                 .fact("host", host.as_str())
                 .fact("request", request)
                 .fact("serial", certificate.serial().to_string())
@@ -204,7 +206,7 @@ impl Ledger {
         let outcome = self
             .write(now, Class::Issuing, who, Work::Host(Box::new(work)))
             .await?;
-        Ok(outcome.bundle)
+        Ok(outcome.bundle.number)
     }
 
     /// Revokes a host: its certificates are listed, its names and keys are free, and it may ask for

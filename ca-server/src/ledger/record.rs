@@ -64,6 +64,10 @@ kinds! {
     Refused = "refused";
     /// How much was refused without a record of its own.
     RefusedSummary = "refused-summary";
+    /// Certificates, logins, keys were taken away; perhaps a person or role is locked.
+    Revoked = "revoked";
+    /// A person or role may have certificates again.
+    Unlocked = "unlocked";
     /// Somebody used a right at the CA.
     Admin = "admin";
     /// Another policy came into force.
@@ -213,7 +217,8 @@ impl Hash {
         )
     }
 
-    fn parse(hex: &str) -> Option<Self> {
+    /// Reads lower-case hexadecimal.
+    pub(crate) fn parse(hex: &str) -> Option<Self> {
         let mut bytes = [0; 32];
         if hex.len() != 64 || !hex.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
             return None;
@@ -366,6 +371,7 @@ impl Entry {
 }
 
 /// Puts a record together.
+#[derive(Clone)]
 pub struct Draft {
     kind: Kind,
     leaf: Leaf,

@@ -145,6 +145,7 @@ impl Ledger {
             LedgerError::NameTaken { .. } => "name-taken",
             LedgerError::KeyInUse => "key-in-use",
             LedgerError::TokenUsed => "token-used",
+            LedgerError::Locked { .. } => "locked",
             _ => return,
         };
         let reason = error.to_string();

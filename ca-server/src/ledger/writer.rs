@@ -20,18 +20,22 @@ use super::record::Entry;
 use crate::host::watch::Watch;
 use crate::login::cache::LoginCache;
 use crate::login::{KeyHash, LiveLogin, LoginId};
+use crate::revocation::lock::{LockKind, LockSet};
 use crate::store::checkpoint::Checkpoints;
 use crate::store::hosts::{self, HostRow};
-use crate::store::ledger::{self as records, InForce};
+use crate::store::ledger::{self as records, InForce, Serial};
 use crate::store::logins::LoginRow;
+use crate::store::revocations;
 use crate::store::{BundleNumber, Head, Store, StoreError};
 use crate::time::Timestamp;
 
 pub(super) mod host;
 mod login;
+mod revocation;
 mod step;
 
 use host::HostWork;
+pub(crate) use revocation::{Revoke, Taken, Touched, Unlock};
 use step::{Failure, Step};
 
 /// What is written even when the disk is nearly full.
@@ -81,7 +85,12 @@ pub(crate) enum Work {
     /// The head row as it is, to see whether the disk takes it.
     Probe,
     /// A certificate that is about to be signed.
-    Certificate { entry: Entry, serial: u64 },
+    Certificate {
+        entry: Entry,
+        serial: Serial,
+        /// Of what: it must not be locked.
+        role: String,
+    },
     /// Any other record.
     Record(Entry),
     /// The end of a login.
@@ -95,6 +104,10 @@ pub(crate) enum Work {
         /// A policy's text, to be kept under that value.
         text: Option<String>,
     },
+    /// What is taken away, with all that is alive of it.
+    Revoke(Box<Revoke>),
+    /// A lock that goes.
+    Unlock(Box<Unlock>),
     /// A name that somebody else may have from now on.
     FreeName { name: Name, entry: Entry },
     /// Something of invitations or hosts.
@@ -108,8 +121,10 @@ pub(crate) struct Outcome {
     pub(crate) index: Option<u64>,
     /// When the login ended, for [`Work::End`].
     pub(crate) ended: Option<Timestamp>,
-    /// Number of the bundle that says so, for [`Work::Host`].
-    pub(crate) bundle: u64,
+    /// What was taken away, for [`Work::Revoke`] and [`Work::End`].
+    pub(crate) touched: Option<Box<Touched>>,
+    /// The bundle that says so, for [`Work::Host`].
+    pub(crate) bundle: BundleNumber,
     /// Serials of what was revoked with it.
     pub(crate) serials: Vec<u64>,
 }
@@ -119,6 +134,7 @@ pub(crate) struct Writer {
     sender: Option<mpsc::Sender<Job>>,
     writing: Arc<AtomicBool>,
     bundles: watch::Receiver<BundleNumber>,
+    locks: Arc<LockSet>,
     hosts: Arc<Watch>,
     thread: Option<JoinHandle<()>>,
 }
@@ -135,6 +151,7 @@ impl Writer {
         let writing = Arc::new(AtomicBool::new(true));
         let (newer_bundle, bundles) = watch::channel(store.bundle_at_open());
         let mut connection = store.take_writer()?;
+        let locks = Arc::new(LockSet::new(revocations::locks(&connection)?));
         let checkpoints = Checkpoints::start(&mut connection, store.path())?;
         let living = hosts::living(&connection)?;
         let hosts = Arc::new(Watch::new(living, store.epoch_started()));
@@ -148,6 +165,7 @@ impl Writer {
             newest: None,
             hosts: Arc::clone(&hosts),
             cache: Arc::clone(cache),
+            locks: Arc::clone(&locks),
         };
         let thread = std::thread::Builder::new()
             .name("ledger".into())
@@ -160,6 +178,7 @@ impl Writer {
             sender: Some(sender),
             writing,
             bundles,
+            locks,
             hosts,
             thread: Some(thread),
         })
@@ -173,6 +192,11 @@ impl Writer {
     /// The newest trust bundle, and whoever comes after it.
     pub(crate) fn bundles(&self) -> watch::Receiver<BundleNumber> {
         self.bundles.clone()
+    }
+
+    /// Who is locked, as of the last commit.
+    pub(crate) fn locks(&self) -> &LockSet {
+        &self.locks
     }
 
     /// The hosts that live.
@@ -209,6 +233,7 @@ struct Task {
     connection: Connection,
     store: Arc<Store>,
     cache: Arc<LoginCache>,
+    locks: Arc<LockSet>,
     hosts: Arc<Watch>,
     /// Who holds a request for a newer bundle hears of it here, once it is durable.
     newer_bundle: watch::Sender<BundleNumber>,
@@ -242,7 +267,7 @@ impl Task {
             match result {
                 Ok(()) => {
                     for news in committed {
-                        news.tell(&self.cache, &self.hosts);
+                        news.tell(&self.cache, &self.locks, &self.hosts);
                     }
                     // After the news: whoever wakes up by it finds what it is about.
                     self.newer_bundle.send_if_modified(|newest| {
@@ -353,17 +378,19 @@ impl Task {
     }
 }
 
-/// What the cache hears once a batch is durable.
+/// What caches hear once a batch is durable.
 enum News {
     Opened(LiveLogin, u64),
     Refreshed(LiveLogin, u64),
     Ended(LoginRow),
+    Locked(LockKind, String),
+    Unlocked(LockKind, String),
     Host(Arc<HostRow>),
     HostRevoked(String),
 }
 
 impl News {
-    fn tell(self, cache: &LoginCache, hosts: &Watch) {
+    fn tell(self, cache: &LoginCache, locks: &LockSet, hosts: &Watch) {
         match self {
             News::Opened(login, record) => {
                 let _ = login.state.identity_record.set(record);
@@ -374,6 +401,8 @@ impl News {
                 cache.refreshed(login.state);
             }
             News::Ended(row) => cache.ended(&KeyHash(row.key)),
+            News::Locked(kind, value) => locks.add(kind, value),
+            News::Unlocked(kind, value) => locks.remove(kind, &value),
             News::Host(row) => hosts.lives(row),
             News::HostRevoked(id) => hosts.revoked(&id),
         }

@@ -381,11 +381,11 @@ const GRANTS_HEAD: &str = r"# Who gets which role: members of any of the groups,
 
 ";
 
-const RIGHTS: &str = r#"# Who may do what at the CA itself: audit, logins, policy, keys.
+const RIGHTS: &str = r#"# Who may do what at the CA itself: audit, logins, policy, keys, hosts, revoke.
 # [[rights]]
 # issuer = ISSUER
 # groups = ["Security"]
-# may    = ["audit", "logins", "policy", "keys"]
+# may    = ["audit", "logins", "policy", "keys", "hosts", "revoke"]
 
 "#;
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::Request;
 use http_body_util::BodyExt as _;
 use hyper::body::Bytes;
+use jit_ssh_api::host::HostReport;
 use jit_ssh_api::problem::Problem;
 use jit_ssh_api::proof::{self, ProofHeader, ProofId};
 use ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey};
@@ -25,11 +26,12 @@ use crate::identity::{
     Email, Group, IdentityFacts, Issuer, Subject, VerifiedIdentity, VerifiedToken,
 };
 use crate::ledger::LedgerError;
-use crate::login::OpenLogin;
+use crate::login::{KeyHash, OpenLogin};
 use crate::server::state::State;
 use crate::server::{Running, ServeOptions, start};
 use crate::signer::file::{self, Lock};
 use crate::signer::{IDENTITY, KeyKind, KeyPair, PURPOSES, file_name, key_set};
+use crate::store::hosts::{HostKeyRow, HostRow};
 use crate::time::{Clock, Timestamp};
 
 pub(crate) const NAME: &str = "ca.example.com";
@@ -78,7 +80,7 @@ roles = ["production-admin"]
 
 [[rights]]
 groups = ["Security"]
-may = ["audit", "logins", "policy", "keys"]
+may = ["audit", "logins", "policy", "keys", "hosts", "revoke"]
 
 [[tests]]
 who = { groups = ["Ops"] }
@@ -221,6 +223,30 @@ impl TestCa {
             epoch: 1,
             namespace: proof::NAMESPACE,
         }
+    }
+
+    /// From now on the person's key is the first key of a living host, as far as the memory knows.
+    pub(crate) fn be_host(&self, person: &Person) {
+        let public = person.key.public_key();
+        let row = HostRow {
+            number: 1,
+            id: "hhhhhhhhhhhhhhhhhhhhhhhhhh".to_owned(),
+            names: vec!["web-1.prod.example.com".to_owned()],
+            labels: BTreeMap::new(),
+            invitation: 1,
+            enrolled: START,
+            record: 1,
+            certificate_ends: START,
+            report: HostReport::default(),
+            seen: START,
+            bundle: None,
+            revoked: None,
+            keys: vec![HostKeyRow {
+                hash: KeyHash::of(public).0,
+                blob: public.to_bytes().unwrap(),
+            }],
+        };
+        self.state().ledger.hosts().lives(Arc::new(row));
     }
 
     /// Signs a request.

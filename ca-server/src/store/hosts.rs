@@ -450,26 +450,6 @@ pub(crate) fn certificates(
     Ok(found)
 }
 
-/// Puts a certificate of a host on the list of what is revoked.
-pub(crate) fn revoke_certificate(
-    connection: &Connection,
-    certificate: &HostCertificateRow,
-    record: u64,
-) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(
-            "INSERT INTO revocations (kind, ca, serial, until, record)
-             VALUES ('serial', ?1, ?2, ?3, ?4)",
-        )?
-        .execute(params![
-            certificate.ca,
-            to_sql(certificate.serial)?,
-            to_sql(certificate.ends.millis())?,
-            to_sql(record)?,
-        ])?;
-    Ok(())
-}
-
 /// Whether somebody has a live login with this key.
 pub(crate) fn is_login_key(
     connection: &Connection,
@@ -479,21 +459,4 @@ pub(crate) fn is_login_key(
     let mut statement = connection
         .prepare_cached("SELECT 1 FROM logins WHERE key = ?1 AND ended IS NULL AND ends > ?2")?;
     Ok(statement.exists(params![key, to_sql(now.millis())?])?)
-}
-
-/// Blob of the CA key and serial of each revoked certificate that is not over then.
-pub(crate) fn revoked_serials(
-    connection: &Connection,
-    now: Timestamp,
-) -> Result<Vec<(Vec<u8>, u64)>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT ca, serial FROM revocations
-         WHERE kind = 'serial' AND (until IS NULL OR until > ?1)",
-    )?;
-    let mut rows = statement.query([to_sql(now.millis())?])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        found.push((row.get(0)?, from_sql(row.get(1)?)?));
-    }
-    Ok(found)
 }

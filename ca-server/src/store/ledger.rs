@@ -179,16 +179,26 @@ fn part_number(index: u64, name: PartName) -> Result<i64, StoreError> {
         .ok_or(StoreError::Damaged("a record's index is out of range"))
 }
 
+/// A serial that is taken, with what makes its certificate found while it is alive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Serial {
+    pub(crate) serial: u64,
+    /// When a person's is over; a host's are found by their host.
+    pub(crate) ends: Option<Timestamp>,
+}
+
 /// Takes a serial; false if it was ever taken before (A35).
 pub(crate) fn take_serial(
     connection: &Connection,
-    serial: u64,
+    taken: Serial,
     index: u64,
 ) -> Result<bool, StoreError> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO certificates (serial, record) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+        "INSERT INTO certificates (serial, record, ends) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO NOTHING",
     )?;
-    Ok(statement.execute([to_sql(serial)?, to_sql(index)?])? == 1)
+    let ends = taken.ends.map(|ends| to_sql(ends.millis())).transpose()?;
+    Ok(statement.execute(params![to_sql(taken.serial)?, to_sql(index)?, ends])? == 1)
 }
 
 /// The record of a serial.

@@ -100,6 +100,19 @@ pub(crate) fn list(
     Ok(found)
 }
 
+/// The logins of a person that were not ended; some may be over.
+pub(crate) fn not_ended(connection: &Connection, person: i64) -> Result<Vec<LoginRow>, StoreError> {
+    let mut statement = connection.prepare_cached(select!(
+        "WHERE person = ?1 AND ended IS NULL ORDER BY number"
+    ))?;
+    let mut rows = statement.query([person])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
 /// Whether any login of a person lives.
 pub(crate) fn is_signed_in(
     connection: &Connection,

@@ -1,11 +1,12 @@
 //! `logout`: ends the login at the CA, gives the grant back to the identity provider, and removes
 //! key, certificates and token from agent, keyring and disk. What is on this machine goes even where
-//! nobody answers. Certificates that were issued live on until their end, minutes later; what is
-//! removed here is the key without which they open nothing.
+//! nobody answers. The CA revokes the certificates that are alive: hosts that enrolled refuse them within
+//! seconds; at others they end by themselves, and what is removed here is the key without which they
+//! open nothing.
 
 use std::time::Duration;
 
-use jit_ssh_api::login::Ended;
+use jit_ssh_api::login::{Ended, EndedAll};
 use jit_ssh_api::problem::Kind;
 use jit_ssh_connect::Request;
 use jit_ssh_terminal::{Exit, Failure, Terminal};
@@ -24,6 +25,10 @@ use crate::state::{Home, LoginState, StateError};
 struct Shown {
     ca: String,
     ended_at_ca: bool,
+    /// Logins that ended; with `--everywhere` perhaps more than this machine's.
+    logins: usize,
+    /// Certificates that were alive.
+    certificates: usize,
     revoked_at_issuer: bool,
 }
 
@@ -39,6 +44,8 @@ pub(crate) async fn run(arguments: &Logout, terminal: &mut Terminal) -> Result<(
     let mut shown = Shown {
         ca: files.name.clone(),
         ended_at_ca: false,
+        logins: 0,
+        certificates: 0,
         revoked_at_issuer: false,
     };
     let login = files.login();
@@ -49,9 +56,13 @@ pub(crate) async fn run(arguments: &Logout, terminal: &mut Terminal) -> Result<(
         Ok(Some(login)) => {
             match Ca::open(files.clone()) {
                 Ok(mut ca) => {
-                    let ended = end_at_ca(&mut ca, login, terminal).await;
-                    shown.ended_at_ca = ended.is_ok();
-                    untold = ended.err();
+                    match end_at_ca(&mut ca, login, arguments.everywhere, terminal).await {
+                        Ok((logins, certificates)) => {
+                            shown.ended_at_ca = true;
+                            (shown.logins, shown.certificates) = (logins, certificates);
+                        }
+                        Err(cause) => untold = Some(cause),
+                    }
                     shown.revoked_at_issuer = revoke_at_issuer(&ca, login).await;
                 }
                 Err(failure) => untold = Some(failure.what().to_owned()),
@@ -69,6 +80,11 @@ pub(crate) async fn run(arguments: &Logout, terminal: &mut Terminal) -> Result<(
     let text = |shown: &Shown| {
         if matches!(login, Ok(None)) {
             format!("Nobody was signed in at {}.", shown.ca)
+        } else if arguments.everywhere && shown.ended_at_ca {
+            format!(
+                "Signed out of {} everywhere: logins ended: {}, certificates revoked: {}.",
+                shown.ca, shown.logins, shown.certificates
+            )
         } else {
             format!("Signed out of {}.", shown.ca)
         }
@@ -92,17 +108,31 @@ fn not_told(cause: &str) -> Failure {
     )
 }
 
-async fn end_at_ca(ca: &mut Ca, login: &LoginState, terminal: &mut Terminal) -> Result<(), String> {
+/// How many logins ended, and how many certificates were revoked with them.
+async fn end_at_ca(
+    ca: &mut Ca,
+    login: &LoginState,
+    everywhere: bool,
+    terminal: &mut Terminal,
+) -> Result<(usize, usize), String> {
     let mut key = LoginKey::load(&ca.files, login).map_err(|error| error.to_string())?;
-    let request = Request::delete("/v1/logins/self");
-    let ended = ca.call::<Ended>(&request, &mut key, terminal).await;
+    let ended = if everywhere {
+        let request = Request::delete("/v1/logins");
+        let ended = ca.call::<EndedAll>(&request, &mut key, terminal).await;
+        ended.map(|ended| (ended.logins.len(), ended.certificates.len()))
+    } else {
+        let request = Request::delete("/v1/logins/self");
+        let ended = ca.call::<Ended>(&request, &mut key, terminal).await;
+        ended.map(|ended| (1, ended.certificates.len()))
+    };
     if let LoginKey::Agent { agent, public } = &mut key {
         // An agent that keeps it has its lifetime; said by `doctor`.
         let _ = agent.remove(public);
     }
     match ended {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == Some(Kind::LoginEnded) => Ok(()),
+        Ok(counted) => Ok(counted),
+        // Others of this person live on: only a login can end them.
+        Err(error) if error.kind() == Some(Kind::LoginEnded) && !everywhere => Ok((0, 0)),
         Err(error) => Err(error.to_string()),
     }
 }

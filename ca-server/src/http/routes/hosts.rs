@@ -19,14 +19,14 @@ use crate::host::{HostRefusal, bundle, invitation, new_id};
 use crate::http::problem::Failure;
 use crate::http::{Answer, Call, ok, query, strict};
 use crate::issue;
-use crate::ledger::Class;
+use crate::ledger::{Class, HostRevoked};
 use crate::login::LoginId;
 use crate::store::hosts::{self, HostRow, InvitationRow};
 
 /// `POST /v1/admin/invitations`.
 pub(super) async fn invite(call: &Call) -> Result<Answer, Failure> {
     let request: InvitationRequest = strict::parse_with_lists(&call.body)?;
-    invitation::check(&request).map_err(bad)?;
+    invitation::check(&request).map_err(|what| bad(&what))?;
     let (id, token) = {
         let mut rng = call
             .state
@@ -272,10 +272,15 @@ pub(super) async fn show(call: &Call) -> Result<Answer, Failure> {
 pub(super) async fn revoke(call: &Call) -> Result<Answer, Failure> {
     let id = id(call)?;
     let used = call.used("host-revoke", json!({ "host": id }))?;
-    let revoked = call.state.ledger.revoke_host(used, id).await?;
+    revoked(&call.state.ledger.revoke_host(used, id).await?)
+}
+
+/// What was taken away with a host.
+pub(super) fn revoked(revoked: &HostRevoked) -> Result<Answer, Failure> {
     ok(&Revocation {
         record: revoked.record,
-        bundle: revoked.bundle,
+        bundle: revoked.bundle.number,
+        changed_ms: revoked.bundle.changed.millis(),
         certificates: revoked.serials.iter().map(u64::to_string).collect(),
         logins: Vec::new(),
         locked: false,
@@ -285,7 +290,7 @@ pub(super) async fn revoke(call: &Call) -> Result<Answer, Failure> {
 /// `POST /v1/admin/hosts/{id}/labels`.
 pub(super) async fn label(call: &Call) -> Result<Answer, Failure> {
     let request: LabelsRequest = strict::parse(&call.body)?;
-    invitation::check_labels(&request.labels).map_err(bad)?;
+    invitation::check_labels(&request.labels).map_err(|what| bad(&what))?;
     let id = id(call)?;
     let used = call.used(
         "host-label",
@@ -339,7 +344,7 @@ fn unknown(id: &str) -> Failure {
     )
 }
 
-fn bad(what: String) -> Failure {
+fn bad(what: &str) -> Failure {
     Failure::new(
         Kind::BadRequest,
         format!("That cannot be: {what}."),

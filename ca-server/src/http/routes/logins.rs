@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jit_ssh_api::admin::{LoginQuery, Name, NameKind};
+use jit_ssh_api::login::EndedAll;
 use jit_ssh_api::problem::Kind;
 use serde_json::json;
 
@@ -28,6 +29,20 @@ pub(super) async fn end_own(call: &Call) -> Result<Answer, Failure> {
         .end(id, &EndedBy::Owner, &call.request_id, call.now)
         .await?;
     ok(&ended)
+}
+
+/// `DELETE /v1/logins`.
+pub(super) async fn end_all_own(call: &Call) -> Result<Answer, Failure> {
+    let ended = call
+        .state
+        .ledger
+        .revoke_own(call.login()?, call.source(), &call.request_id, call.now)
+        .await?;
+    ok(&EndedAll {
+        logins: ended.logins.iter().map(LoginId::to_string).collect(),
+        certificates: ended.certificates.iter().map(u64::to_string).collect(),
+        bundle: ended.bundle.number,
+    })
 }
 
 /// `GET /v1/admin/logins`.

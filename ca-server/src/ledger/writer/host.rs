@@ -15,10 +15,11 @@ use crate::host::watch::Seen;
 use crate::host::{HostRefusal, invitation};
 use crate::ledger::LedgerError;
 use crate::ledger::hosts::Enrols;
-use crate::ledger::record::Entry;
+use crate::ledger::record::{Entry, Hash};
 use crate::store::StoreError;
 use crate::store::hosts::{self, HostCertificateRow, HostRow, InvitationRow};
-use crate::store::ledger::{self as records, Found};
+use crate::store::ledger::{self as records, Found, Serial};
+use crate::store::revocations::{self, Revocation, Revoked};
 use crate::time::Timestamp;
 
 /// What is written of hosts.
@@ -145,7 +146,14 @@ impl Step<'_> {
                 let index = self.append(&entry, found)?;
                 let certificates = hosts::certificates(self.connection, row.number, now)?;
                 for certificate in &certificates {
-                    hosts::revoke_certificate(self.connection, certificate, index)?;
+                    let revocation = Revocation {
+                        what: Revoked::Serial {
+                            ca: Some(Hash::of(&certificate.ca).0),
+                            serial: certificate.serial,
+                        },
+                        until: Some(certificate.ends),
+                    };
+                    revocations::add(self.connection, &revocation, index)?;
                 }
                 hosts::revoke(self.connection, row.number, now)?;
                 self.head.bundle.next(now);
@@ -297,7 +305,11 @@ impl Step<'_> {
         }
         for CertificateEntry { entry, row } in certificates {
             let index = self.append(&entry, Found::default())?;
-            if !records::take_serial(self.connection, row.serial, index)? {
+            let serial = Serial {
+                serial: row.serial,
+                ends: None,
+            };
+            if !records::take_serial(self.connection, serial, index)? {
                 return Err(StoreError::Damaged("a serial came between").into());
             }
             hosts::add_certificate(self.connection, host, &row, now)?;
@@ -308,7 +320,7 @@ impl Step<'_> {
     fn outcome(&self, index: u64) -> Outcome {
         Outcome {
             index: Some(index),
-            bundle: self.head.bundle.number,
+            bundle: self.head.bundle,
             ..Outcome::default()
         }
     }

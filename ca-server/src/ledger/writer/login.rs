@@ -46,7 +46,7 @@ impl Step<'_> {
         Ok((found, again))
     }
 
-    /// The end of a login, for good.
+    /// The end of a login, for good, and of its certificates.
     pub(super) fn end_login(
         &mut self,
         id: LoginId,
@@ -69,10 +69,13 @@ impl Step<'_> {
                 ..Outcome::default()
             });
         }
+        let number = row.number;
         let index = self.end(row, entry)?;
+        let touched = self.revoke_of_login(number, index, now)?;
         Ok(Outcome {
             index: Some(index),
             ended: Some(entry.time),
+            touched: Some(Box::new(touched)),
             ..Outcome::default()
         })
     }
@@ -258,9 +261,14 @@ impl Step<'_> {
             .ok_or_else(damaged)?;
         let same = |entry: Entry| entry.with_identity(stored).map_err(|_| damaged());
         Ok(match work {
-            Work::Certificate { entry, serial } => Work::Certificate {
+            Work::Certificate {
+                entry,
+                serial,
+                role,
+            } => Work::Certificate {
                 entry: same(entry)?,
                 serial,
+                role,
             },
             Work::Record(entry) => Work::Record(same(entry)?),
             other => other,
@@ -283,7 +291,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    fn end(&mut self, row: LoginRow, entry: &Entry) -> Result<u64, Failure> {
+    pub(super) fn end(&mut self, row: LoginRow, entry: &Entry) -> Result<u64, Failure> {
         let place = Found {
             person: Some(row.person),
             login: Some(row.number),

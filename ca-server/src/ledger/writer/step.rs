@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::{Class, News, Outcome, Who, Work, Write};
 use crate::ledger::LedgerError;
 use crate::ledger::record::{Entry, Fact, Leaf};
+use crate::revocation::lock::LockKind;
 use crate::store::ledger::{self as records, Found, InForce};
 use crate::store::logins;
 use crate::store::{DiskState, Head, StoreError};
@@ -56,13 +57,23 @@ impl Step<'_> {
             return Err(Failure::Refused(LedgerError::DiskFull));
         }
         // Everything that can refuse stands before everything that writes.
-        if let Work::Certificate { serial, .. } = work
-            && records::record_of_serial(self.connection, serial)?.is_some()
+        if let Work::Certificate { serial, .. } = &work
+            && records::record_of_serial(self.connection, serial.serial)?.is_some()
         {
             return Err(Failure::Refused(LedgerError::SerialTaken));
         }
+        if let Work::Certificate { role, .. } = &work {
+            self.not_locked(LockKind::Role, role)?;
+        }
         if let Work::FreeName { name, .. } = &work {
             self.owner_is_away(name, now)?;
+        }
+        let taken = match &work {
+            Work::Revoke(revoke) => self.find(revoke, now)?,
+            _ => Vec::new(),
+        };
+        if let Work::Unlock(unlock) = &work {
+            self.is_there(unlock)?;
         }
         if let Work::Host(work) = &work {
             self.judge_host(work, now)?;
@@ -85,6 +96,7 @@ impl Step<'_> {
                 }
             }
             Who::Login { login, username } => {
+                self.is_not_locked(login)?;
                 let (found, again) = self.login(login, username.as_deref(), now)?;
                 if again {
                     work = self.with_stored_identity(work, found)?;
@@ -92,17 +104,21 @@ impl Step<'_> {
                 found
             }
         };
+        if let Work::Revoke(revoke) = work {
+            return self.revoke(taken, &revoke.reason, now);
+        }
         self.work(work, found, now)
     }
 
     fn work(&mut self, work: Work, found: Found, now: Timestamp) -> Result<Outcome, Failure> {
         let index = match work {
-            Work::LoginOnly => None,
+            // What is taken away was found before, and is not here any more.
+            Work::LoginOnly | Work::Revoke(_) => None,
             Work::Probe => {
                 records::set_head(self.connection, *self.head)?;
                 None
             }
-            Work::Certificate { entry, serial } => {
+            Work::Certificate { entry, serial, .. } => {
                 let index = self.append(&entry, found)?;
                 if !records::take_serial(self.connection, serial, index)? {
                     return Err(StoreError::Damaged("a serial came between").into());
@@ -112,6 +128,7 @@ impl Step<'_> {
             Work::Record(entry) => Some(self.append(&entry, found)?),
             Work::Host(work) => return self.host(*work, found, now),
             Work::End { id, entry } => return self.end_login(id, &entry, now),
+            Work::Unlock(unlock) => return self.unlock(*unlock),
             Work::InForce {
                 entry, says, text, ..
             } => {

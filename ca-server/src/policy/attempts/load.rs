@@ -643,8 +643,8 @@ fn role_on_own_accounts_for_an_issuer_without_usernames_is_refused() {
 #[test]
 fn rights_that_do_not_exist_yet_or_ever_are_refused() {
     for (right, fault) in [
-        ("revoke", Fault::NotSupportedYet),
-        ("hosts", Fault::NotSupportedYet),
+        ("approve", Fault::NotSupportedYet),
+        ("lock", Fault::NotSupportedYet),
         ("sessions", Fault::NotSupportedYet),
         ("*", Fault::BadValue),
         ("all", Fault::BadValue),
