@@ -400,6 +400,33 @@ fn labels_that_change_at_the_ca_close_and_open_a_server_within_two_seconds() {
 }
 
 #[test]
+fn a55_what_is_revoked_is_refused_within_two_seconds_and_the_receipt_says_so() {
+    let mut server = server!(Server::enrolled());
+    server.start_daemon();
+    let key = server.certified();
+    server.enters("observer", &key);
+    let certificate = fs::read_to_string(server.lab.dir.join("alice-key-cert.pub")).unwrap();
+    let serial = keygen::Listed::of(&certificate).value("Serial").to_owned();
+    let start = Instant::now();
+    let said = server
+        .lab
+        .ca
+        .admin(&[
+            "--json", "revoke", "--serial", &serial, "--reason", "a test",
+        ])
+        .ok();
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(said.all().contains("\"confirmed\":1"), "{}", said.all());
+    // With the receipt it is in force: nothing is waited for.
+    server.is_refused("observer", &key);
+    assert_eq!(server.status()["revoked"], 1);
+    // A new one opens it.
+    let key = server.certified();
+    server.enters("observer", &key);
+}
+
+#[test]
 fn a53_a_file_that_is_emptied_damaged_or_removed_is_mended_within_a_second() {
     let mut server = server!(Server::enrolled());
     server.start_daemon();
