@@ -12,7 +12,7 @@
 //! changes nothing. The number that is said to the CA as the receipt is that of the bundle whose files
 //! were all written.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -149,6 +149,17 @@ impl Sync {
         let trust = taken.trust(&self.state, &own)?;
         let position = taken.position();
         self.taken = Some(taken);
+        // Before anything of them is read: what changes from here on is looked at again.
+        let others = [
+            self.place.sshd.config().to_owned(),
+            PathBuf::from("/etc/passwd"),
+        ];
+        self.watched = others
+            .map(|path| {
+                let stamp = files::stamp(&path);
+                (path, stamp)
+            })
+            .into();
         let done = install::carry_out(&self.place, trust, OtherCas::Keep)?;
         self.heard.left_out = done
             .left_out
@@ -169,34 +180,26 @@ impl Sync {
             .filter(|change| change.path != main && Some(&change.path) != unit)
             .filter_map(|change| {
                 let file = change.after.clone()?;
-                Some((change.path.clone(), file, files::stamp(&change.path)))
+                let stamp = stamp_of(&change.path, &file);
+                Some((change.path.clone(), file, stamp))
             })
             .collect();
-        let others = [main.to_owned(), PathBuf::from("/etc/passwd")];
-        self.watched = others
-            .map(|path| {
-                let stamp = files::stamp(&path);
-                (path, stamp)
-            })
-            .into();
     }
 
     /// Puts back what somebody damaged, emptied or removed.
     pub(crate) fn mend(&mut self, now: u64) -> Result<(), SyncError> {
-        let changed = |path: &PathBuf, stamp: &Option<Stamp>| files::stamp(path) != *stamp;
-        if self
-            .kept
-            .iter()
-            .any(|(path, _, stamp)| changed(path, stamp))
-        {
+        let changed = |path: &Path, stamp: Option<Stamp>| files::stamp(path) != stamp;
+        let damaged = |(path, _, stamp): &(PathBuf, File, Option<Stamp>)| {
+            stamp.is_none() || changed(path, *stamp)
+        };
+        if self.kept.iter().any(damaged) {
             let _lock = self.lock()?;
             for (path, file, stamp) in &mut self.kept {
-                let seen = files::stamp(path);
-                if seen == *stamp {
+                if stamp.is_some() && files::stamp(path) == *stamp {
                     continue;
                 }
-                if files::read(path).is_ok_and(|now| now.as_ref() == Some(file)) {
-                    *stamp = seen;
+                *stamp = stamp_of(path, file);
+                if stamp.is_some() {
                     continue;
                 }
                 let at_start = path.ends_with(crate::host::DROP_IN)
@@ -205,7 +208,7 @@ impl Sync {
                     state::reload_due(&self.place, true)?;
                 }
                 files::replace(path, file).map_err(InstallError::from)?;
-                *stamp = files::stamp(path);
+                *stamp = stamp_of(path, file);
                 self.heard.mended += 1;
                 self.heard.last_mended = Some(Mended {
                     path: path.clone(),
@@ -219,14 +222,10 @@ impl Sync {
         if self
             .watched
             .iter()
-            .any(|(path, stamp)| changed(path, stamp))
+            .any(|(path, stamp)| changed(path, *stamp))
             && let Some(taken) = self.taken.clone()
         {
-            // Who edits sshd's own file may have dropped our lines, and a new account may be somebody's
-            // own. Looked at once, whatever comes of it.
-            for (path, stamp) in &mut self.watched {
-                *stamp = files::stamp(path);
-            }
+            // Who edits sshd's own file may have dropped our lines, and a new account may be somebody's own.
             self.put_down(taken)?;
         }
         self.reload()
@@ -529,6 +528,14 @@ async fn work(connection: &mut Connection, key: &mut Key, ask: Ask) -> Said {
             Err(error) => Err(error),
         }),
     }
+}
+
+/// The stamp of a file that is as it shall be; none where it is not. It is taken before the file is read:
+/// whoever changes the file in between is seen by the stamp.
+fn stamp_of(path: &Path, file: &File) -> Option<Stamp> {
+    let stamp = files::stamp(path);
+    let now = files::read(path).ok().flatten();
+    stamp.filter(|_| now.as_ref() == Some(file))
 }
 
 /// How the host's clock differs from the time at which the CA signed just now (A62).

@@ -18,6 +18,7 @@ mod crash;
 mod demo;
 mod doctor;
 mod fleet_client;
+mod fleet;
 mod host;
 mod hosts;
 mod invariants;
