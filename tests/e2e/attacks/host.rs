@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use jit_ssh_api::binding;
 use jit_ssh_api::bundle::{BundleError, Position, SignedBundle};
 use jit_ssh_api::host::{Enrolment, Host, HostCertificates, HostList, InvitationRequest};
 use jit_ssh_api::problem::Kind;
@@ -537,7 +538,28 @@ fn a37_a_key_of_a_host_signs_nobody_in_and_a_login_key_is_no_host() {
             .open_with(key, &salt, &id_token)
             .refused(Kind::KeyRefused);
     }
-    lab.login("alice");
+    // Either of the two keys of a login: the one that signs, and the one that is certified.
+    let (own, salt) = (Key::new(), jit_ssh_tests::wire::BindingSalt::new());
+    let name = |login: &Key, certified: &Key| {
+        let nonce = binding::nonce_with_named_key(
+            &login.blob(),
+            &certified.blob(),
+            &binding::Salt::new(salt.0),
+        );
+        let signature = certified.sign("jit-ssh-named-key@v1", nonce.as_bytes());
+        let request = json!({ "open": {
+            "id_token": lab.idp.token("alice", &nonce).sign(),
+            "salt": salt.text(),
+            "certified_key": {
+                "public_key": certified.line(),
+                "signature": signature.to_pem(LineEnding::LF).unwrap(),
+            },
+        }});
+        lab.wire().ask(login, &request)
+    };
+    name(&host.keys[0], &own).refused(Kind::KeyRefused);
+    name(&own, &host.keys[0]).refused(Kind::KeyRefused);
+    name(&own, &Key::new()).certificate();
 }
 
 #[test]
