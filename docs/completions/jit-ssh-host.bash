@@ -22,6 +22,9 @@ _jit__ssh__host() {
             jit__ssh__host,doctor)
                 cmd="jit__ssh__host__subcmd__doctor"
                 ;;
+            jit__ssh__host,enroll)
+                cmd="jit__ssh__host__subcmd__enroll"
+                ;;
             jit__ssh__host,install)
                 cmd="jit__ssh__host__subcmd__install"
                 ;;
@@ -30,6 +33,15 @@ _jit__ssh__host() {
                 ;;
             jit__ssh__host,print)
                 cmd="jit__ssh__host__subcmd__print"
+                ;;
+            jit__ssh__host,status)
+                cmd="jit__ssh__host__subcmd__status"
+                ;;
+            jit__ssh__host,sync)
+                cmd="jit__ssh__host__subcmd__sync"
+                ;;
+            jit__ssh__host,unenroll)
+                cmd="jit__ssh__host__subcmd__unenroll"
                 ;;
             jit__ssh__host,uninstall)
                 cmd="jit__ssh__host__subcmd__uninstall"
@@ -41,7 +53,7 @@ _jit__ssh__host() {
 
     case "${cmd}" in
         jit__ssh__host)
-            opts="-h -V --json --help --version install uninstall print doctor completions man"
+            opts="-h -V --json --help --version install uninstall print enroll sync status unenroll doctor completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -69,7 +81,7 @@ _jit__ssh__host() {
             return 0
             ;;
         jit__subcmd__ssh__subcmd__host__subcmd__doctor)
-            opts="-h --offline --ca-file --sshd-config --sshd --folder --json --help"
+            opts="-h --offline --ca-file --sshd-config --sshd --folder --state --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -91,6 +103,60 @@ _jit__ssh__host() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__host__subcmd__enroll)
+            opts="-h --ca --fingerprint --ca-file --token-file --name --dry-run --no-reload --no-service --sshd-config --sshd --folder --state --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --fingerprint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sshd-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sshd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --folder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -99,7 +165,7 @@ _jit__ssh__host() {
             return 0
             ;;
         jit__subcmd__ssh__subcmd__host__subcmd__install)
-            opts="-h --ca --fingerprint --ca-file --account --create-accounts --drop-other-cas --dry-run --no-reload --sshd-config --sshd --folder --json --help"
+            opts="-h --ca --fingerprint --ca-file --account --create-accounts --drop-other-cas --dry-run --no-reload --sshd-config --sshd --folder --state --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -130,6 +196,10 @@ _jit__ssh__host() {
                     return 0
                     ;;
                 --folder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -192,8 +262,8 @@ _jit__ssh__host() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        jit__subcmd__ssh__subcmd__host__subcmd__uninstall)
-            opts="-h --dry-run --force --no-reload --sshd-config --sshd --folder --json --help"
+        jit__subcmd__ssh__subcmd__host__subcmd__status)
+            opts="-h --sshd-config --sshd --folder --state --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -208,6 +278,104 @@ _jit__ssh__host() {
                     return 0
                     ;;
                 --folder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__host__subcmd__sync)
+            opts="-h --once --ca-file --sshd-config --sshd --folder --state --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sshd-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sshd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --folder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__host__subcmd__unenroll)
+            opts="-h --dry-run --force --no-reload --sshd-config --sshd --folder --state --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --sshd-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sshd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --folder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__host__subcmd__uninstall)
+            opts="-h --dry-run --force --no-reload --sshd-config --sshd --folder --state --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --sshd-config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sshd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --folder)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
