@@ -43,6 +43,12 @@ _jit__ssh__ca() {
             jit__ssh__ca,keys)
                 cmd="jit__ssh__ca__subcmd__key"
                 ;;
+            jit__ssh__ca,lock)
+                cmd="jit__ssh__ca__subcmd__lock"
+                ;;
+            jit__ssh__ca,locks)
+                cmd="jit__ssh__ca__subcmd__lock"
+                ;;
             jit__ssh__ca,login)
                 cmd="jit__ssh__ca__subcmd__login"
                 ;;
@@ -52,17 +58,26 @@ _jit__ssh__ca() {
             jit__ssh__ca,man)
                 cmd="jit__ssh__ca__subcmd__man"
                 ;;
+            jit__ssh__ca,offboard)
+                cmd="jit__ssh__ca__subcmd__offboard"
+                ;;
             jit__ssh__ca,policy)
                 cmd="jit__ssh__ca__subcmd__policy"
                 ;;
             jit__ssh__ca,restore)
                 cmd="jit__ssh__ca__subcmd__restore"
                 ;;
+            jit__ssh__ca,revoke)
+                cmd="jit__ssh__ca__subcmd__revoke"
+                ;;
             jit__ssh__ca,serve)
                 cmd="jit__ssh__ca__subcmd__serve"
                 ;;
             jit__ssh__ca,setup)
                 cmd="jit__ssh__ca__subcmd__setup"
+                ;;
+            jit__ssh__ca,unlock)
+                cmd="jit__ssh__ca__subcmd__unlock"
                 ;;
             jit__ssh__ca__subcmd__audit,list)
                 cmd="jit__ssh__ca__subcmd__audit__subcmd__list"
@@ -90,6 +105,9 @@ _jit__ssh__ca() {
                 ;;
             jit__ssh__ca__subcmd__key,list)
                 cmd="jit__ssh__ca__subcmd__key__subcmd__list"
+                ;;
+            jit__ssh__ca__subcmd__lock,list)
+                cmd="jit__ssh__ca__subcmd__lock__subcmd__list"
                 ;;
             jit__ssh__ca__subcmd__login,end)
                 cmd="jit__ssh__ca__subcmd__login__subcmd__end"
@@ -119,7 +137,7 @@ _jit__ssh__ca() {
 
     case "${cmd}" in
         jit__ssh__ca)
-            opts="-h -V --data --json --help --version setup init serve policy login logins host hosts audit key keys backup restore doctor completions man"
+            opts="-h -V --data --json --help --version setup init serve policy login logins revoke unlock lock locks offboard host hosts audit key keys backup restore doctor completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -162,7 +180,7 @@ _jit__ssh__ca() {
             fi
             case "${prev}" in
                 --kind)
-                    COMPREPLY=($(compgen -W "certificate signing-failed login-opened login-refreshed login-ended refused refused-summary admin policy key-set host-invited host-enrolled host-certificate host-labels host-revoked host-clone epoch" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "certificate signing-failed login-opened login-refreshed login-ended refused refused-summary revoked unlocked admin policy key-set host-invited host-enrolled host-certificate host-labels host-revoked host-clone epoch" -- "${cur}"))
                     return 0
                     ;;
                 --user)
@@ -612,6 +630,46 @@ _jit__ssh__ca() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__lock)
+            opts="-h -V --data --json --help --version list"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__lock__subcmd__list)
+            opts="-h -V --ca --data --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         jit__subcmd__ssh__subcmd__ca__subcmd__login)
             opts="-h -V --data --json --help --version list end free-name"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -723,6 +781,36 @@ _jit__ssh__ca() {
                 return 0
             fi
             case "${prev}" in
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__offboard)
+            opts="-h -V --reason --wait --ca --data --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --data)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -878,6 +966,60 @@ _jit__ssh__ca() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__revoke)
+            opts="-h -V --user --login --serial --role --host --key --reason --wait --ca --data --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --login)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --serial)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --role)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         jit__subcmd__ssh__subcmd__ca__subcmd__serve)
             opts="-h -V --listen --passphrase-file --data --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -992,6 +1134,40 @@ _jit__ssh__ca() {
                     return 0
                     ;;
                 --passphrase-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        jit__subcmd__ssh__subcmd__ca__subcmd__unlock)
+            opts="-h -V --user --role --reason --ca --data --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --role)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -34,6 +34,11 @@ complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "serve" -d 'Se
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "policy" -d 'Check, test and explain the policy'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "login" -d 'List logins, or end one for good'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "logins" -d 'List logins, or end one for good'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "revoke" -d 'Take access away: of a person, a login, a certificate, a role, a host or a key'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "unlock" -d 'Let a person sign in again, or a role be given again'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "lock" -d 'Show who and what gets no certificates'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "locks" -d 'Show who and what gets no certificates'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "offboard" -d 'End everything of a person in one go'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "host" -d 'Invite, list, label and revoke the servers that enrol themselves'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "hosts" -d 'Invite, list, label and revoke the servers that enrol themselves'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_needs_command" -f -a "audit" -d 'Read the ledger: who got which certificate, who was refused and why'
@@ -148,7 +153,7 @@ complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __f
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end free-name" -s h -l help -d 'Print help'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end free-name" -s V -l version -d 'Print version'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end free-name" -f -a "list" -d 'List who is signed in'
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end free-name" -f -a "end" -d 'End a login for good: its key gets no certificate any more'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end free-name" -f -a "end" -d 'End a login for good: its certificates are revoked, and its key gets none any more'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and not __fish_seen_subcommand_from list end free-name" -f -a "free-name" -d 'Free an e-mail address or username: the next account that comes with it has it'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from list" -l user -d 'Only this person: e-mail address, subject or username' -r
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand login; and __fish_seen_subcommand_from list" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
@@ -176,7 +181,7 @@ complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end free-name" -s h -l help -d 'Print help'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end free-name" -s V -l version -d 'Print version'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end free-name" -f -a "list" -d 'List who is signed in'
-complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end free-name" -f -a "end" -d 'End a login for good: its key gets no certificate any more'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end free-name" -f -a "end" -d 'End a login for good: its certificates are revoked, and its key gets none any more'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and not __fish_seen_subcommand_from list end free-name" -f -a "free-name" -d 'Free an e-mail address or username: the next account that comes with it has it'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from list" -l user -d 'Only this person: e-mail address, subject or username' -r
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from list" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
@@ -199,6 +204,54 @@ complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -l json -d 'Print one line of JSON instead of text, failures too'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -s h -l help -d 'Print help'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand logins; and __fish_seen_subcommand_from free-name" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand revoke" -l user -d 'Everything of a person, who is locked: e-mail address, subject or username' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand revoke" -l login -d 'A login and its certificates; the person may sign in again' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand revoke" -l serial -d 'One certificate' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand revoke" -l role -d 'All certificates of a role, which is locked' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand revoke" -l host -d 'A host, by name or identifier: its certificates, and what it may ask for' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand revoke" -l key -d 'A public key, for ever, also one that the CA never saw' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand revoke" -l reason -d 'Why: stays in the ledger' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand revoke" -l wait -d 'Wait at most so long for hosts to confirm (`s`, `m`); 0s: not at all' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand revoke" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand revoke" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand revoke" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand revoke" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand revoke" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand unlock" -l user -d 'A person: e-mail address, subject, username, or PERSON of `lock list`' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand unlock" -l role -d 'A role' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand unlock" -l reason -d 'Why: stays in the ledger' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand unlock" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand unlock" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand unlock" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand unlock" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand unlock" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand lock; and not __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand lock; and not __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand lock; and not __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand lock; and not __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand lock; and not __fish_seen_subcommand_from list" -f -a "list" -d 'List who and what gets no certificates, and why'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand lock; and __fish_seen_subcommand_from list" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand lock; and __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand lock; and __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand lock; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand lock; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand locks; and not __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand locks; and not __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand locks; and not __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand locks; and not __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand locks; and not __fish_seen_subcommand_from list" -f -a "list" -d 'List who and what gets no certificates, and why'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand locks; and __fish_seen_subcommand_from list" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand locks; and __fish_seen_subcommand_from list" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand locks; and __fish_seen_subcommand_from list" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand locks; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand locks; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand offboard" -l reason -d 'Why: stays in the ledger' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand offboard" -l wait -d 'Wait at most so long for hosts to confirm (`s`, `m`); 0s: not at all' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand offboard" -l ca -d 'Ask this CA over HTTPS with your own login (`jit-ssh login`) instead of the local socket; the policy must give you the right' -r
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand offboard" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand offboard" -l json -d 'Print one line of JSON instead of text, failures too'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand offboard" -s h -l help -d 'Print help'
+complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand offboard" -s V -l version -d 'Print version'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -l data -d 'Data folder of the CA: keys, ledger, configuration and policy' -r -F
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -l json -d 'Print one line of JSON instead of text, failures too'
 complete -c jit-ssh-ca -n "__fish_jit_ssh_ca_using_subcommand host; and not __fish_seen_subcommand_from invite invitations withdraw list show label revoke" -s h -l help -d 'Print help'
@@ -319,6 +372,8 @@ login-refreshed\t''
 login-ended\t''
 refused\t''
 refused-summary\t''
+revoked\t''
+unlocked\t''
 admin\t''
 policy\t''
 key-set\t''

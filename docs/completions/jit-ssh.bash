@@ -181,7 +181,7 @@ _jit__ssh() {
             return 0
             ;;
         jit__subcmd__ssh__subcmd__logout)
-            opts="-h --ca --forget --json --help"
+            opts="-h --ca --everywhere --forget --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -49,6 +49,7 @@ complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand login" -l ssh-config -d 
 complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand login" -l json -d 'Print the answer as one line of JSON'
 complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand login" -s h -l help -d 'Print help'
 complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand logout" -l ca -d 'Name or address of the CA, where several are known' -r
+complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand logout" -l everywhere -d 'End your logins on all machines, and revoke all of their certificates'
 complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand logout" -l forget -d 'Forget the CA and its pin as well'
 complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand logout" -l json -d 'Print the answer as one line of JSON'
 complete -c jit-ssh -n "__fish_jit_ssh_using_subcommand logout" -s h -l help -d 'Print help'
