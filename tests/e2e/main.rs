@@ -35,6 +35,7 @@ mod provider_faults;
 mod providers;
 mod reload;
 mod renewal;
+mod revocation;
 mod security_model;
 mod setup;
 mod shells;

@@ -20,6 +20,8 @@ use crate::server::testing::{
 
 const STATE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
+mod revocations;
+
 /// Everybody who could call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Caller {
