@@ -35,7 +35,7 @@ pub(crate) use call::Call;
 use problem::Failure;
 
 /// Answers a request, whatever it is.
-pub(crate) async fn handle<B>(state: &Arc<State>, peer: Peer, request: Request<B>) -> Answer
+pub(crate) async fn handle<B>(state: &Arc<State>, peer: Peer, mut request: Request<B>) -> Answer
 where
     B: hyper::body::Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -44,6 +44,9 @@ where
     let request_id = state.request_ids.next();
     let snapshot = state.snapshot.load_full();
     let from = admit::client(peer, request.headers(), &snapshot);
+    if from.as_ref().is_ok_and(|from| *from != peer) {
+        request.extensions_mut().insert(admit::Relayed);
+    }
     // For the log; where a proxy of ours does not say who asks, it is the one who does.
     let shown = *from.as_ref().unwrap_or(&peer);
     let (route, id, other_methods) = match access::find(request.method(), request.uri().path()) {

@@ -38,16 +38,18 @@ pub(super) enum Host {
 /// `host invite`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Whoever has the token can be such a host: give it to the server in a file, in JIT_SSH_INVITATION or on
-standard input, never on a command line. A name belongs to the host that came with it first, until that host
-is revoked. A host that comes again with the same keys costs nothing.
+Whoever has the token can be such a host: give it to the server in a file, in JIT_SSH_INVITATION
+or on standard input, never on a command line. A name belongs to the host that came with it
+first, until that host is revoked. A host that comes again with the same keys costs nothing.
 
 Examples:
   jit-ssh-ca host invite --name db-1.prod.example.com --label env=production
-  jit-ssh-ca host invite --name 'web-*.prod.example.com' --label env=production --uses any --for 90d \\
-      --from 10.1.0.0/16
+  jit-ssh-ca host invite --name 'web-*.prod.example.com' --label env=production \\
+      --uses any --for 90d --from 10.20.0.0/16
+
 On the server:
-  jit-ssh-host enroll --ca https://ca.example.com --fingerprint SHA256:… --token-file /root/invitation")]
+  jit-ssh-host enroll --ca https://ca.example.com --fingerprint SHA256:… \\
+      --token-file /root/invitation")]
 pub(super) struct Invite {
     /// Name that a host may have, exact or with `*` before a domain: `web-*.prod.example.com`; repeat
     /// it for more
@@ -120,7 +122,7 @@ pub(super) struct Show {
 /// `host label`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Labels that are not named stay. The host hears of the change within seconds: a role that is for
+Labels that are not named stay. The host hears of the change at once: a role with
 `hosts = { env = \"production\" }` opens its accounts on hosts with that label, and on no others.
 
 Examples:
@@ -142,8 +144,8 @@ pub(super) struct Label {
 /// `host revoke`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Its names and keys are free again: a server that is set up anew enrols with a new invitation. To come back, a
-revoked host enrols anew as well.
+Its names and keys are free again: a server that is set up anew enrols with a new invitation. To
+come back, a revoked host enrols anew as well.
 
 Example:
   jit-ssh-ca host revoke web-1.prod.example.com")]

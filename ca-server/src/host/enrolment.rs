@@ -96,7 +96,7 @@ pub(crate) async fn enrol(
         enrolled,
         record: 0,
         certificate_ends: ends(&certificates),
-        report,
+        report: report.clone(),
         seen: now,
         bundle: None,
         revoked: None,
@@ -121,6 +121,7 @@ pub(crate) async fn enrol(
             return Err(error);
         }
     };
+    state.ledger.hosts().report(&id, report, now);
     // 6. The signatures, and what to trust from now on.
     let certificates = sign(state, keyring, recorded, now).await?;
     Ok(Enrolment {

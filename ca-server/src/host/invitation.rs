@@ -241,6 +241,47 @@ mod tests {
     }
 
     #[test]
+    fn an_invitation_counts_until_its_last_moment_and_from_its_networks_alone() {
+        let end = Timestamp::from_seconds(2000);
+        let row = InvitationRow {
+            number: 1,
+            id: [0; 16],
+            token: [0; 32],
+            names: vec!["web-*.prod.example.com".to_owned()],
+            labels: Labels::new(),
+            networks: vec!["10.0.0.0/8".to_owned(), "2001:db8::/32".to_owned()],
+            uses: None,
+            made: 1,
+            expires: end,
+            withdrawn: None,
+        };
+        let names = ["web-1.prod.example.com".to_owned()];
+        let ask = |row: &InvitationRow, from: Option<&str>, now| {
+            judge(row, &names, from.map(|it| it.parse().unwrap()), now)
+        };
+        let before = end.minus(Duration::from_millis(1));
+        for good in ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8::1"] {
+            assert_eq!(ask(&row, Some(good), before), Ok(()), "{good}");
+            assert_eq!(ask(&row, Some(good), end), Err(HostRefusal::Expired));
+        }
+        for other in [Some("11.0.0.1"), Some("::1"), Some("2001:db9::1"), None] {
+            let refused = ask(&row, other, before);
+            assert_eq!(refused, Err(HostRefusal::Network), "{other:?}");
+        }
+        let withdrawn = InvitationRow {
+            withdrawn: Some(end),
+            ..row.clone()
+        };
+        let refused = ask(&withdrawn, Some("10.1.2.3"), before);
+        assert_eq!(refused, Err(HostRefusal::Withdrawn));
+        let anywhere = InvitationRow {
+            networks: Vec::new(),
+            ..row
+        };
+        assert_eq!(ask(&anywhere, None, before), Ok(()));
+    }
+
+    #[test]
     fn only_a_whole_token_is_looked_up() {
         let mut rng = crate::entropy::seeded(1);
         let token = new_token(&mut rng);

@@ -408,3 +408,121 @@ const BATCH: usize = 1000;
 const SILENT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long it is remembered who was displaced.
 const PING_PONG: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::hosts::HostKeyRow;
+
+    const T: Timestamp = Timestamp::from_seconds(1_795_000_000);
+
+    fn row(number: u8, seen: Timestamp, bundle: Option<u64>) -> HostRow {
+        HostRow {
+            number: i64::from(number),
+            id: format!("host{number}"),
+            names: vec![format!("web-{number}.example.com")],
+            labels: std::collections::BTreeMap::new(),
+            invitation: 1,
+            enrolled: T,
+            record: 1,
+            certificate_ends: T,
+            report: HostReport::default(),
+            seen,
+            bundle,
+            revoked: None,
+            keys: [number, number + 100]
+                .map(|byte| HostKeyRow {
+                    hash: [byte; 32],
+                    blob: vec![byte],
+                })
+                .to_vec(),
+        }
+    }
+
+    fn after(seconds: u64) -> Timestamp {
+        T.plus(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_receipt_of_an_earlier_epoch_is_none() {
+        let rows = vec![row(1, T, Some(9)), row(2, after(10), Some(9))];
+        let watch = Watch::new(rows, after(5));
+        let receipts = watch.receipts(9, after(10), after(20));
+        assert_eq!((receipts.hosts, receipts.confirmed), (2, 1));
+        assert_eq!(receipts.silent, ["web-1.example.com"]);
+    }
+
+    #[test]
+    fn receipts_are_of_hosts_that_live_and_tell_when_the_last_one_came() {
+        let rows = vec![row(1, T, None), row(2, T, None), row(3, T, None)];
+        let watch = Watch::new(rows, T);
+        let mut heard = watch.heard();
+        watch.receipt("host1", 4, after(1));
+        watch.receipt("host2", 4, after(3));
+        watch.receipt("nobody", 4, after(3));
+        assert!(heard.has_changed().unwrap());
+        heard.mark_unchanged();
+        // The same again is no news, and does not come later.
+        watch.receipt("host1", 4, after(60));
+        assert!(!heard.has_changed().unwrap());
+        let receipts = watch.receipts(4, T, after(60));
+        assert_eq!((receipts.confirmed, receipts.milliseconds), (2, 3000));
+        assert_eq!(receipts.silent, ["web-3.example.com"]);
+        assert_eq!(watch.awaited(4, after(60)), 1);
+        assert_eq!(watch.awaited(4, after(90_000)), 0, "silent for a day");
+        watch.revoked("host3");
+        assert!(heard.has_changed().unwrap(), "who waits need wait no more");
+        assert_eq!(watch.receipts(4, T, after(60)).hosts, 2);
+        assert_eq!(watch.by_any_key(&[103; 32]), None);
+    }
+
+    #[test]
+    fn a_second_key_is_not_the_host() {
+        let watch = Watch::new(vec![row(1, T, None)], T);
+        assert!(watch.by_first_key(&[1; 32]).is_some());
+        assert!(watch.by_first_key(&[101; 32]).is_none());
+        assert_eq!(watch.by_any_key(&[101; 32]).as_deref(), Some("host1"));
+    }
+
+    #[test]
+    fn a_host_that_moved_once_is_no_clone_and_one_that_is_in_two_places_is() {
+        let watch = Arc::new(Watch::new(vec![row(1, T, None)], T));
+        let hold = |from: &str, at| {
+            let from = from.parse().ok();
+            watch.hold("host1", from, at).unwrap()
+        };
+        let first = hold("192.0.2.1", T);
+        let mut moved = hold("192.0.2.2", after(1));
+        assert!(!moved.cloned);
+        drop(first);
+        assert_eq!(
+            watch.count(),
+            (1, 1),
+            "the one that was displaced is gone long since"
+        );
+        assert!(moved.over.try_recv().is_err());
+        let again = hold("192.0.2.2", after(2));
+        assert!(!again.cloned);
+        let other = hold("192.0.2.1", after(3));
+        assert!(other.cloned);
+        drop((moved, again, other));
+        // One after the other, as over two ways out, is one machine.
+        for (at, from) in (1000..).zip(["192.0.2.1", "192.0.2.2"].repeat(4)) {
+            assert!(!hold(from, after(at)).cloned);
+        }
+        assert_eq!(watch.count(), (1, 0));
+    }
+
+    #[test]
+    fn what_was_heard_is_written_once_a_minute_at_most() {
+        let watch = Watch::new(vec![row(1, T, None)], T);
+        assert!(watch.unwritten(after(100)).is_empty(), "nothing was heard");
+        watch.seen("host1", after(1));
+        assert!(watch.unwritten(after(59)).is_empty());
+        assert_eq!(watch.unwritten(after(61)).len(), 1);
+        watch.receipt("host1", 3, after(62));
+        assert!(watch.unwritten(after(100)).is_empty());
+        let seen = watch.unwritten(after(122));
+        assert_eq!(seen[0].bundle, Some(3));
+    }
+}

@@ -294,6 +294,21 @@ mod tests {
     }
 
     #[test]
+    fn a_request_is_held_only_for_whom_the_ca_knows() {
+        let mut held = Route::ALL
+            .iter()
+            .filter(|route| route.patience() == Patience::Held)
+            .peekable();
+        assert!(held.peek().is_some());
+        for route in held {
+            assert!(
+                matches!(route.who(), Who::Host | Who::Right(_)),
+                "{route:?}"
+            );
+        }
+    }
+
+    #[test]
     fn only_the_owner_of_the_data_can_have_a_request_held_without_limit() {
         let long: Vec<&Route> = Route::ALL
             .iter()

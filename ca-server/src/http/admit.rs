@@ -32,6 +32,10 @@ use crate::server::state::{Snapshot, State};
 use crate::store::hosts::HostRow;
 use crate::time::Timestamp;
 
+/// A proxy of ours brought the request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Relayed;
+
 /// Who asks: the peer, or whom a proxy of ours names.
 pub(super) fn client(
     peer: Peer,
@@ -85,8 +89,12 @@ where
     };
     let caller = asked.caller(route.who()).await?;
     let place = head.extensions.get::<Arc<Place>>().cloned();
+    // A proxy's connection carries requests of many.
+    let own_place = place
+        .as_deref()
+        .filter(|_| head.extensions.get::<Relayed>().is_none());
     if let (Caller::Host(host), Peer::Tcp(address)) = (&caller, from) {
-        counted_as_host(state, host, address, place.as_deref(), &snapshot, now)?;
+        counted_as_host(state, host, address, own_place, &snapshot, now)?;
     }
     let call = Call {
         state: Arc::clone(state),

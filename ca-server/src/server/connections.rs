@@ -523,7 +523,7 @@ mod tests {
     use http_body_util::{BodyExt as _, Full};
     use hyper::body::{Body, Bytes, Frame};
 
-    use super::{Answering, Heard, Open, most_from};
+    use super::{Answering, CONNECTIONS_PER_HOST, Heard, Open, most_from};
     use crate::config::Config;
 
     fn ip(text: &str) -> IpAddr {
@@ -642,6 +642,74 @@ mod tests {
         drop((working, twice, once, silent, others));
         let table = open.table();
         assert!(table.connections.is_empty() && table.resting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn hosts_behind_one_address_count_each_for_itself() {
+        let open = Arc::new(Open::default());
+        let enter = || {
+            let place = open.enter(ip("192.0.2.1"), 1000, 2)?;
+            let task = tokio::spawn(std::future::pending::<()>());
+            place.started(task.abort_handle());
+            place.works();
+            Some((Arc::new(place), task))
+        };
+        let mut hosts = Vec::new();
+        for number in 0..300 {
+            let (place, task) = enter().unwrap();
+            place.is_of_host(&format!("host-{number}"));
+            let hold = place.holds();
+            hosts.push((place, task, hold));
+        }
+        let (one, two) = (enter().unwrap(), enter().unwrap());
+        assert!(
+            enter().is_none(),
+            "others at that address are counted by it"
+        );
+        assert!(hosts.iter().all(|(_, task, _)| !task.is_finished()));
+        drop((one, two));
+        // A host that opens more and more loses what it held longest.
+        let mut more = Vec::new();
+        for _ in 0..CONNECTIONS_PER_HOST {
+            let (place, task) = enter().unwrap();
+            place.is_of_host("host-7");
+            more.push((place, task));
+        }
+        let (_, task, _) = hosts.remove(7);
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert!(hosts.iter().all(|(_, task, _)| !task.is_finished()));
+        drop((hosts, more));
+        let table = open.table();
+        assert!(table.connections.is_empty() && table.owners.is_empty() && table.held.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_held_request_gives_way_after_all_others_and_not_to_nobody() {
+        let open = Arc::new(Open::default());
+        let enter = |peer: &str| {
+            let place = open.enter(ip(peer), 3, 3)?;
+            let task = tokio::spawn(std::future::pending::<()>());
+            place.started(task.abort_handle());
+            Some((Arc::new(place), task))
+        };
+        let (host, held) = enter("192.0.2.1").unwrap();
+        host.works();
+        host.is_of_host("host-1");
+        let hold = host.holds();
+        let (silent, silents) = enter("192.0.2.2").unwrap();
+        let (working, works) = enter("192.0.2.3").unwrap();
+        working.works();
+        let (newcomer, news) = enter("192.0.2.4").unwrap();
+        newcomer.works();
+        assert!(silents.await.unwrap_err().is_cancelled());
+        assert!(!held.is_finished());
+        let last = enter("192.0.2.5").unwrap();
+        assert!(held.await.unwrap_err().is_cancelled());
+        last.0.works();
+        assert!(enter("192.0.2.6").is_none(), "all are at work");
+        assert!(!works.is_finished() && !news.is_finished());
+        drop((hold, host, silent, working, newcomer, last));
+        assert!(open.table().connections.is_empty());
     }
 
     /// A body that comes to its end when it is told to.

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use jit_ssh_api::binding;
 use jit_ssh_api::bundle::{BundleError, Position, SignedBundle};
 use jit_ssh_api::host::{Enrolment, Host, HostCertificates, HostList, InvitationRequest};
 use jit_ssh_api::problem::Kind;
@@ -10,6 +11,7 @@ use jit_ssh_tests::clock;
 use jit_ssh_tests::host::{HostWire, invitation, of};
 use jit_ssh_tests::keygen::Listed;
 use jit_ssh_tests::lab::Lab;
+use jit_ssh_tests::process::Run;
 use jit_ssh_tests::wire::Key;
 use serde_json::json;
 use ssh_key::{Algorithm, LineEnding, PrivateKey};
@@ -158,7 +160,7 @@ fn a55_a_revoked_host_is_on_every_other_hosts_list_and_gets_nothing() {
     std::fs::write(&krl, bytes.unwrap()).unwrap();
     let certificate = lab.dir.join("host-cert.pub");
     std::fs::write(&certificate, &enrolment.certificates[0].certificate).unwrap();
-    let said = jit_ssh_tests::process::Run::new("ssh-keygen")
+    let said = Run::new("ssh-keygen")
         .args(["-Q", "-f"])
         .arg(&krl)
         .arg(&certificate)
@@ -486,7 +488,22 @@ fn a60_a_key_that_cannot_be_a_hosts_is_refused() {
     for line in refused.iter().flatten() {
         with(&[line]).refused(Kind::KeyRefused);
     }
-    // The CA's own keys (A37), even with the private half at hand.
+    // The CA's own keys (A37): without the private half, and with it.
+    for purpose in ["user-ca", "host-ca", "bundle", "identity"] {
+        let copy = lab.dir.join(purpose);
+        std::fs::copy(lab.ca.data.join("keys").join(purpose), &copy).unwrap();
+        Run::new("ssh-keygen")
+            .args(["-q", "-p", "-N", "", "-P", &lab.ca.passphrase(), "-f"])
+            .arg(&copy)
+            .go()
+            .ok();
+        let key = Key(PrivateKey::read_openssh_file(&copy).unwrap());
+        for keys in [vec![Key::new(), key.clone()], vec![key]] {
+            HostWire::with(lab.wire(), keys)
+                .enrol(&token, &[NAME])
+                .refused(Kind::KeyRefused);
+        }
+    }
     for line in [
         lab.ca.user_ca(),
         lab.ca.wire().ca.key_set.identity_key.clone(),
@@ -521,7 +538,28 @@ fn a37_a_key_of_a_host_signs_nobody_in_and_a_login_key_is_no_host() {
             .open_with(key, &salt, &id_token)
             .refused(Kind::KeyRefused);
     }
-    lab.login("alice");
+    // Either of the two keys of a login: the one that signs, and the one that is certified.
+    let (own, salt) = (Key::new(), jit_ssh_tests::wire::BindingSalt::new());
+    let name = |login: &Key, certified: &Key| {
+        let nonce = binding::nonce_with_named_key(
+            &login.blob(),
+            &certified.blob(),
+            &binding::Salt::new(salt.0),
+        );
+        let signature = certified.sign("jit-ssh-named-key@v1", nonce.as_bytes());
+        let request = json!({ "open": {
+            "id_token": lab.idp.token("alice", &nonce).sign(),
+            "salt": salt.text(),
+            "certified_key": {
+                "public_key": certified.line(),
+                "signature": signature.to_pem(LineEnding::LF).unwrap(),
+            },
+        }});
+        lab.wire().ask(login, &request)
+    };
+    name(&host.keys[0], &own).refused(Kind::KeyRefused);
+    name(&own, &host.keys[0]).refused(Kind::KeyRefused);
+    name(&own, &Key::new()).certificate();
 }
 
 #[test]
