@@ -7,6 +7,11 @@
 //! | `POST /v1/certificates` | [`issue::CertificateRequest`] | [`issue::CertificateAnswer`] |
 //! | `GET /v1/logins/self` | – | [`login::Login`] |
 //! | `DELETE /v1/logins/self` | – | [`login::Ended`] |
+//! | `DELETE /v1/logins` | – | [`login::EndedAll`] |
+//! | `POST /v1/admin/revocations` | [`revocation::RevocationRequest`] | [`revocation::Revocation`] |
+//! | `POST /v1/admin/unlock` | [`revocation::UnlockRequest`] | [`revocation::Locks`] |
+//! | `GET /v1/admin/locks` | – | [`revocation::Locks`] |
+//! | `GET /v1/admin/receipts` | [`revocation::ReceiptsQuery`] | [`revocation::Receipts`] |
 //! | `POST /v1/sign-ins` | [`sign_in::SignInRequest`] | [`sign_in::SignInAnswer`] |
 //! | `GET /v1/roles` | – | [`role::RolesAnswer`] |
 //! | `GET /v1/admin/audit` | [`admin::AuditQuery`] | [`admin::AuditPage`] |
