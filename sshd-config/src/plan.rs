@@ -69,7 +69,8 @@ pub(crate) struct Plan {
     pub(crate) notes: Vec<String>,
     /// Fingerprints of the user CA keys.
     pub(crate) ca_keys: Vec<(State, String)>,
-    /// Files that sshd reads when it starts or is told to, and at no other time.
+    /// Files that sshd reads when it starts or is told to; host certificates, some versions at each
+    /// connection too.
     read_at_start: Vec<PathBuf>,
 }
 

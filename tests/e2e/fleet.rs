@@ -353,6 +353,42 @@ fn a_server_enrols_and_nobody_is_asked_about_its_host_key() {
 }
 
 #[test]
+fn an_sshd_that_could_not_be_told_of_the_end_does_not_lock_everybody_out() {
+    let server = server!(Server::enrolled());
+    let key = server.lab.dir.join("own-key");
+    keygen::generate(&key, &["-t", "ed25519"]);
+    let authorized = server
+        .world
+        .home_of("observer")
+        .join(".ssh/authorized_keys");
+    fs::write(&authorized, keygen::public(&key)).unwrap();
+    server.world.give(&authorized, "observer");
+    server.enters("observer", &key);
+    server.host(&["unenroll", "--no-reload"]).ok();
+    assert!(server.ours("revoked_keys").exists());
+    // Its certificate is gone, and its lines still name the list.
+    let output = server
+        .world
+        .run("ssh")
+        .args([
+            "-F",
+            "none",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "IdentitiesOnly=yes",
+        ])
+        .args(["-o", "IdentityAgent=none", "-o", "StrictHostKeyChecking=no"])
+        .args(["-o", "UserKnownHostsFile=/dev/null", "-p"])
+        .arg(server.port.to_string())
+        .arg("-i")
+        .arg(&key)
+        .args([&format!("observer@{NAME}"), "id -un"])
+        .go();
+    assert_eq!(output.ok().text(), "observer");
+}
+
+#[test]
 fn an_impostor_with_another_host_key_is_refused_without_a_question() {
     let mut server = server!(Server::enrolled());
     let key = server.certified();

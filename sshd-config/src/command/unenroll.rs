@@ -67,6 +67,20 @@ pub(super) fn run(options: &Unenroll, terminal: &mut Terminal) -> Result<(), Fai
             .why(report.notes.join("; "))
             .next("Reload sshd by hand, then run `jit-ssh-host unenroll` again."));
         }
+        let mut rest = rest;
+        if report.reload != "done" && some_sshd_runs() {
+            // Nobody told it, so it may name the list still.
+            let krl = place.krl();
+            rest.retain(|change| change.path != krl);
+            report
+                .changed
+                .retain(|path| *path != krl.display().to_string());
+            report.notes.push(format!(
+                "an sshd runs that could not be told: {} stays, since it would refuse everybody without \
+                 it; remove it once sshd was started again",
+                krl.display()
+            ));
+        }
         install::remove(&place, &rest).map_err(explain)?;
         state::forget_the_rest(&place).map_err(remembered)?;
         report.notes.push(
@@ -86,6 +100,13 @@ pub(super) fn run(options: &Unenroll, terminal: &mut Terminal) -> Result<(), Fai
         lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
         lines.join("\n")
     })
+}
+
+fn some_sshd_runs() -> bool {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| std::fs::read_to_string(process.path().join("comm")).ok())
+        .any(|name| name.trim() == "sshd")
 }
 
 fn stop_service(notes: &mut Vec<String>) {
