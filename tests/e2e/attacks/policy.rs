@@ -337,7 +337,7 @@ fn a24_a_misspelt_limit_is_no_limit_and_does_not_load() {
         ("extensions = [\"permit-pty\"]", "approval = { steps = [] }"),
         (
             "extensions = [\"permit-pty\"]",
-            "hosts = { env = \"production\" }",
+            "hosts = { env = \"Production\" }",
         ),
         (
             "extensions = [\"permit-pty\"]",
