@@ -103,12 +103,16 @@ impl Ca {
                 );
             }
         }
+        let since = match pinned {
+            Some((_, pin)) => pin.pinned,
+            None => home.next_pin(jit_ssh_connect::now())?,
+        };
         let pin = Pin {
             known: contact.known,
             source,
             ca_files,
             discovery: contact.discovery,
-            pinned: pinned.map_or_else(jit_ssh_connect::now, |(_, pin)| pin.pinned),
+            pinned: since,
         };
         files.write_pin(&pin)?;
         Self::with(files, pin)

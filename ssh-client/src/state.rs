@@ -175,6 +175,14 @@ impl Home {
         Ok(cas)
     }
 
+    /// When a CA that is pinned now is: after all others, also within a second and by a clock that was
+    /// set back.
+    pub(crate) fn next_pin(&self, now: u64) -> Result<u64, StateError> {
+        let cas = self.cas_by_age()?;
+        let last = cas.last().map_or(0, |(_, pin)| pin.pinned);
+        Ok(now.max(last.saturating_add(1)))
+    }
+
     /// Guards what belongs to no single CA: the ssh include.
     pub(crate) fn lock(&self, patience: Duration) -> Result<Lock, StateError> {
         lock(&self.config, "lock", Some(patience))
@@ -207,7 +215,8 @@ pub(crate) struct Pin {
     pub(crate) ca_files: Vec<PathBuf>,
     /// The last answer that the pinned key vouched for.
     pub(crate) discovery: Discovery,
-    /// When it was pinned, seconds since 1970-01-01 UTC; 0: before this was kept.
+    /// When it was pinned, seconds since 1970-01-01 UTC, or a little later where another CA was pinned
+    /// at that time; 0: before this was kept.
     #[serde(default)]
     pub(crate) pinned: u64,
 }
