@@ -218,7 +218,12 @@ pub(crate) fn certificates(
     let mut taken = Vec::new();
     for one in answered {
         let line = &one.certificate;
-        taken.push(HostCertificate::accept(line, &public, names, set, now)?);
+        match HostCertificate::accept(line, &public, names, set, now) {
+            Ok(certificate) => taken.push(certificate),
+            // Of a key that was removed here since: the others go on.
+            Err(HostCertificateError::OtherKey(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     let mut certificates = Vec::new();
     for (index, key) in keys.iter().enumerate() {

@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::files::{self, Change, File, FilesError};
 use crate::host::Place;
@@ -251,17 +251,23 @@ pub(crate) fn put_down(place: &Place, prepared: &Prepared) -> Result<(), Install
     Ok(())
 }
 
-/// All of it, for an enrolled host: what takes away first, then whatever it takes for the rest.
+/// All of it, for an enrolled host: what takes away first, then whatever it takes for the rest. `meant`
+/// hears what each file of the former shall be from then on, before it is written and whatever fails
+/// after it: nobody may put back what was there.
 pub(crate) fn carry_out(
     place: &Place,
     trust: Trust,
     others: OtherCas,
+    meant: impl FnMut(&Path, Option<&File>),
 ) -> Result<Prepared, InstallError> {
     let mut left_out = Vec::new();
-    if let Some(enrolled) = &trust.enrolled {
-        openssh_reads(place, &enrolled.krl)?;
-    }
-    take_away(place, &trust)?;
+    // A list that OpenSSH does not read stays where it came from; who lost a principal loses it anyway.
+    let readable = match &trust.enrolled {
+        Some(enrolled) => openssh_reads(place, &enrolled.krl),
+        None => Ok(()),
+    };
+    take_away(place, &trust, readable.is_ok(), meant)?;
+    readable?;
     let mut trust = trust;
     loop {
         let mut prepared = prepare(place, trust, others)?;
@@ -284,7 +290,12 @@ pub(crate) fn carry_out(
 /// what is revoked, CA keys that are no longer trusted. Nothing of sshd's configuration is looked at, so
 /// that nothing there can be in the way; and what one file does not take is no reason to keep the
 /// others as they are.
-fn take_away(place: &Place, trust: &Trust) -> Result<(), InstallError> {
+fn take_away(
+    place: &Place,
+    trust: &Trust,
+    krl_is_readable: bool,
+    mut meant: impl FnMut(&Path, Option<&File>),
+) -> Result<(), InstallError> {
     let Some(enrolled) = &trust.enrolled else {
         return Ok(());
     };
@@ -297,10 +308,11 @@ fn take_away(place: &Place, trust: &Trust) -> Result<(), InstallError> {
     let mut keys = CaKeys::from_key_set(&trust.ca.keys)?;
     keys.keep("install.json", &manifest.kept.join("\n"))?;
     let own_names = !keys.kept()?.is_empty();
-    let mut files = vec![(
-        place.krl(),
-        Some(File::for_all_to_read(enrolled.krl.bytes())),
-    )];
+    let mut files = Vec::new();
+    if krl_is_readable {
+        let krl = File::for_all_to_read(enrolled.krl.bytes());
+        files.push((place.krl(), Some(krl)));
+    }
     for account in manifest.accounts.keys() {
         let of = |admission: &&Admission| admission.account.as_str() == account;
         let admission = trust.admissions.iter().find(of);
@@ -312,6 +324,7 @@ fn take_away(place: &Place, trust: &Trust) -> Result<(), InstallError> {
     let mut result = Ok(());
     for (path, after) in files {
         // Dying between two of these leaves each file whole; the next start does the rest.
+        meant(&path, after.as_ref());
         let done = files::put_down_one(path, after);
         result = result.and(done);
     }

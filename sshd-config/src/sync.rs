@@ -160,7 +160,13 @@ impl Sync {
                 (path, stamp)
             })
             .into();
-        let done = install::carry_out(&self.place, trust, OtherCas::Keep)?;
+        let kept = &mut self.kept;
+        let done = install::carry_out(&self.place, trust, OtherCas::Keep, |path, after| {
+            kept.retain(|(of, ..)| of != path);
+            if let Some(file) = after {
+                kept.push((path.to_owned(), file.clone(), None));
+            }
+        })?;
         self.heard.left_out = done
             .left_out
             .iter()
@@ -273,12 +279,12 @@ impl Sync {
         let mut report = enrol::report(&self.place);
         let finding = |check: &str, detail: &str| Finding {
             check: check.to_owned(),
-            detail: detail.to_owned(),
+            detail: told(detail),
         };
         let left_out = self.heard.left_out.iter();
         report
             .findings
-            .extend(left_out.map(|(account, why)| finding(&format!("account {account}"), why)));
+            .extend(left_out.map(|(account, why)| finding(&format!("account.{account}"), why)));
         let clock = self.heard.clock.iter();
         report
             .findings
@@ -287,6 +293,7 @@ impl Sync {
         report
             .findings
             .extend(problem.map(|problem| finding("sync", &problem.what)));
+        report.findings.truncate(MOST_FINDINGS);
         report
     }
 
@@ -421,7 +428,8 @@ impl Turns {
         if self.asked.is_some() || now < self.next {
             return Ok(());
         }
-        let calm = sync.heard.in_force.is_some() && self.failures == 0;
+        // A fault that lasts must not keep the CA from hearing of it, nor the certificates from it.
+        let calm = self.failures.is_multiple_of(4);
         let ask = if calm && now >= self.renew_at && sync.renewal_is_due(jit_ssh_connect::now()) {
             Ask::Renew
         } else if calm && now >= self.report_at {
@@ -595,6 +603,21 @@ pub(crate) fn changed_files(place: &Place) -> Result<Vec<PathBuf>, InstallError>
     });
     Ok(changed.map(|file| file.path.clone()).collect())
 }
+
+/// As the CA takes it: one line of at most 500 bytes.
+fn told(detail: &str) -> String {
+    let mut text = String::new();
+    for letter in detail.chars() {
+        if text.len() + letter.len_utf8() > 500 {
+            break;
+        }
+        text.push(if letter.is_control() { ' ' } else { letter });
+    }
+    text
+}
+
+/// Findings that the CA takes of one host.
+const MOST_FINDINGS: usize = 50;
 
 const BUNDLE: &str = "/v1/hosts/self/bundle";
 const CERTIFICATES: &str = "/v1/hosts/self/certificates";

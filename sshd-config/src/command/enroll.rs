@@ -137,7 +137,7 @@ pub(super) fn run(options: &Enroll, terminal: &mut Terminal) -> Result<(), Failu
             if let Some(enrolled) = &mut trust.enrolled {
                 enrolled.unit = unit;
             }
-            install::carry_out(&place, trust, OtherCas::Keep).map_err(explain)
+            install::carry_out(&place, trust, OtherCas::Keep, |_, _| {}).map_err(explain)
         });
     let done = match done {
         Ok(done) => done,

@@ -2,7 +2,6 @@
 #![expect(clippy::disallowed_methods, reason = "files and clock of tests")]
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use jit_ssh_api::bundle::Bundle;
@@ -185,9 +184,9 @@ impl Machine {
     }
 }
 
-/// Whether sshd can start here at all: it wants a folder of its own below /run.
+/// sshd of root wants a folder of its own below /run, which its package makes at the start of a machine.
 fn sshd_runs() -> bool {
-    !rustix::process::geteuid().is_root() || Path::new("/run/sshd").is_dir()
+    !rustix::process::geteuid().is_root() || fs::create_dir_all("/run/sshd").is_ok()
 }
 
 #[test]
@@ -254,6 +253,52 @@ fn a_revocation_is_in_force_although_sshds_configuration_is_broken_meanwhile() {
     fs::write(&config, good).unwrap();
     assert!(!machine.enters("person"));
     assert!(machine.enters("plain"));
+}
+
+#[test]
+fn what_was_taken_away_is_not_put_back_while_sshds_configuration_is_broken() {
+    assert!(sshd_runs());
+    let machine = Machine::new();
+    machine.enrolled();
+    let mut sync = Sync::start(machine.place()).unwrap();
+    sync.receive(&machine.ca.signed(&machine.opening(1)), 1)
+        .unwrap();
+    assert!(machine.enters("person"));
+    let config = machine.at("sshd_config");
+    let good = fs::read_to_string(&config).unwrap();
+    let enters = || {
+        fs::write(&config, &good).unwrap();
+        let enters = machine.enters("person");
+        fs::write(&config, format!("{good}NoSuchDirective yes\n")).unwrap();
+        enters
+    };
+    assert!(enters());
+    sync.receive(&machine.ca.signed(&machine.revoking(2)), 2)
+        .unwrap_err();
+    for round in 0..3 {
+        let _still_broken = sync.mend(3);
+        assert!(!enters(), "put back in round {round}");
+    }
+}
+
+#[test]
+fn what_a_host_says_of_itself_fits_what_the_ca_takes() {
+    assert_eq!(told("two\nlines\u{1b}["), "two lines [");
+    let long = told(&"ä".repeat(400));
+    assert_eq!((long.len(), long.chars().count()), (500, 250));
+    let machine = Machine::new();
+    machine.enrolled();
+    let mut sync = Sync::start(machine.place()).unwrap();
+    for number in 0..60 {
+        let account = format!("a{number}");
+        sync.heard.left_out.push((account, "why\nnot".to_owned()));
+    }
+    let report = sync.report();
+    assert_eq!(report.findings.len(), MOST_FINDINGS);
+    for finding in report.findings {
+        assert!(jit_ssh_api::host::is_label(&finding.check), "{finding:?}");
+        assert!(!finding.detail.contains(char::is_control), "{finding:?}");
+    }
 }
 
 #[test]
