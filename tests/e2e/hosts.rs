@@ -258,3 +258,30 @@ fn more_hosts_behind_one_address_than_it_may_have_connections_hold_their_request
         assert_eq!(thread.join().unwrap().bundle().number, number + 1);
     }
 }
+
+#[test]
+fn a_revoked_key_is_no_hosts_key_either() {
+    let lab = Lab::start();
+    let (host, _) = lab.ca.enrol(&["web01.prod.example.com"], &[]);
+    let renew = || host.signed("POST", "/v1/hosts/self/certificates", b"{}");
+    assert_eq!(renew().status, 200);
+    let stolen = &host.keys[1];
+    let fingerprint = stolen.0.fingerprint(ssh_key::HashAlg::Sha256);
+    let body = json!({ "target": { "key": fingerprint.to_string() }, "reason": "stolen" });
+    let answer = lab
+        .ca
+        .local("POST", "/v1/admin/revocations", body.to_string().as_bytes());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    renew().refused(Kind::Refused);
+    // Nor does it come in again beside another first key.
+    let other = HostWire::with(lab.wire(), vec![Key::new(), stolen.clone()]);
+    let names = ["db01.prod.example.com"];
+    let token = lab.ca.invite(&invitation(&names, &[])).token;
+    other.enrol(&token, &names).refused(Kind::Refused);
+    let clean = HostWire::new(lab.wire());
+    assert_eq!(
+        clean.enrol(&token, &names).status,
+        200,
+        "the use is not lost"
+    );
+}

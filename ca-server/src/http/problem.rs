@@ -346,7 +346,8 @@ fn locked(kind: LockKind) -> Failure {
         ),
         LockKind::Key => (
             "This key is revoked for ever.",
-            "Make a new key; `jit-ssh login` makes one by itself.",
+            "Make a new key; `jit-ssh login` makes one by itself. A host: revoke it, make new host keys, \
+             enrol it anew.",
         ),
     };
     Failure::new(Kind::Refused, detail, next).rule("locked")

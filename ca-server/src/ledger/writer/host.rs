@@ -16,6 +16,8 @@ use crate::host::{HostRefusal, invitation};
 use crate::ledger::LedgerError;
 use crate::ledger::hosts::Enrols;
 use crate::ledger::record::{Entry, Hash};
+use crate::login::KeyHash;
+use crate::revocation::lock::LockKind;
 use crate::store::StoreError;
 use crate::store::hosts::{self, HostCertificateRow, HostRow, InvitationRow};
 use crate::store::ledger::{self as records, Found, Serial};
@@ -84,7 +86,7 @@ impl Step<'_> {
                 self.judge_serials(certificates)
             }
             HostWork::Renew { host, certificates } => {
-                self.living(host)?;
+                self.no_key_is_locked(&self.living(host)?)?;
                 self.judge_serials(certificates)
             }
             HostWork::Label { host, .. } | HostWork::Revoke { host, .. } => {
@@ -172,6 +174,13 @@ impl Step<'_> {
         }
     }
 
+    /// A key that somebody revoked is no host's either.
+    fn no_key_is_locked(&self, host: &HostRow) -> Result<(), Failure> {
+        host.keys
+            .iter()
+            .try_for_each(|key| self.not_locked(LockKind::Key, &KeyHash(key.hash).to_string()))
+    }
+
     fn judge_enrolment(
         &self,
         enrols: &Enrols,
@@ -189,6 +198,7 @@ impl Step<'_> {
         if !enrols.again && row.uses == Some(0) {
             return refused(HostRefusal::UsedUp);
         }
+        self.no_key_is_locked(host)?;
         let mut own = None;
         for (place, key) in host.keys.iter().enumerate() {
             if hosts::is_login_key(self.connection, &key.hash, now)? {
