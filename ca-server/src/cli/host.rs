@@ -31,7 +31,7 @@ pub(super) enum Host {
     Show(Show),
     /// Change a host's labels, which decide what roles open there
     Label(Label),
-    /// Revoke a host: its certificates count no more, and it may ask for nothing
+    /// Revoke a host: it gets nothing more, and its names and keys are free
     Revoke(Revoke),
 }
 

@@ -644,7 +644,7 @@ fn role_on_own_accounts_for_an_issuer_without_usernames_is_refused() {
 fn rights_that_do_not_exist_yet_or_ever_are_refused() {
     for (right, fault) in [
         ("approve", Fault::NotSupportedYet),
-        ("lock", Fault::NotSupportedYet),
+        ("lock", Fault::BadValue),
         ("sessions", Fault::NotSupportedYet),
         ("*", Fault::BadValue),
         ("all", Fault::BadValue),

@@ -249,4 +249,4 @@ impl Parser<'_> {
     }
 }
 
-const LATER_RIGHTS: &[&str] = &["sessions", "requests", "approve", "lock", "erase", "export"];
+const LATER_RIGHTS: &[&str] = &["sessions", "requests", "approve", "erase", "export"];
