@@ -69,7 +69,8 @@ impl Fleet {
         let key = PrivateKey::read_openssh_file(&folder.join("host_key")).unwrap();
         let token = self.lab.ca.invite(&invitation(&[name], labels)).token;
         let host = HostWire::with(self.lab.wire(), vec![Key(key)]);
-        let (_, enrolment) = host.enrolled(&token, &[name]);
+        let (host, enrolment) = host.enrolled(&token, &[name]);
+        host.confirm();
         let certificate = &enrolment.certificates[0].certificate;
         fs::write(folder.join("host_key-cert.pub"), certificate).unwrap();
         enrolment
@@ -185,7 +186,7 @@ fn a50_an_impostor_without_this_cas_certificate_for_this_name_is_refused() {
     // The machines that answer are not the ones that enrolled by these names.
     let names = [DB, DB2, BASTION, EXPIRED];
     for name in names {
-        fleet.lab.ca.enrol(&[name], &[]);
+        fleet.lab.ca.enrol(&[name], &[]).0.confirm();
     }
     let laptop = fleet.laptop();
     // The person has seen the keys of all of them before, and takes whatever is new.
@@ -251,7 +252,7 @@ fn hosts_are_named_with_the_roles_that_they_admit_and_ssh_takes_one_of_these() {
         |lab, plan| vec![enrolling(lab, plan(WEB), WEB)]
     ));
     let web = fleet.enrol(WEB, &[("env", "production")]);
-    fleet.lab.ca.enrol(&[DB], &[("env", "staging")]);
+    fleet.lab.ca.enrol(&[DB], &[("env", "staging")]).0.confirm();
     let laptop = fleet.laptop();
     let said = laptop.jit(&["hosts"]).go().ok();
     let line = |name: &str| {
@@ -345,8 +346,8 @@ fn a50_a_second_ca_that_names_the_hosts_of_the_first_is_told_of_and_not_believed
     let laptop = fleet.laptop();
     // Its name comes first in the alphabet.
     let other = Lab::builder().name("a.test").start();
-    other.ca.enrol(&[WEB], &[]);
-    other.ca.enrol(&["db.other.example.org"], &[]);
+    other.ca.enrol(&[WEB], &[]).0.confirm();
+    other.ca.enrol(&["db.other.example.org"], &[]).0.confirm();
     sign_in(&laptop, &other);
     let said = laptop.jit(&["ssh-config"]).go().ok();
     assert!(said.stderr.contains("a.test names the host"), "{said}");
@@ -376,7 +377,7 @@ fn a44_a50_a_list_of_hosts_that_lies_about_keys_and_names_writes_neither() {
         };
         vec![plan(WEB).certified(of_evil)]
     }));
-    fleet.lab.ca.enrol(&[WEB], &[]);
+    fleet.lab.ca.enrol(&[WEB], &[]).0.confirm();
     let evil = keygen::public(&fleet.lab.dir.join("evil-host-ca"));
     let key = evil.clone();
     let names = [

@@ -188,9 +188,17 @@ fn a_person_sees_the_hosts_that_their_roles_open_and_no_others() {
     );
     let lab = Lab::builder().policy(&policy).start();
     lab.ca
-        .enrol(&["web-1.prod.example.com"], &[("env", "production")]);
+        .enrol(&["web-1.prod.example.com"], &[("env", "production")])
+        .0
+        .confirm();
     lab.ca
-        .enrol(&["lab-1.prod.example.com"], &[("env", "staging")]);
+        .enrol(&["lab-1.prod.example.com"], &[("env", "staging")])
+        .0
+        .confirm();
+    // Enrolled, and then nothing was put down: nobody can know that it shows a certificate.
+    let failed = ["web-2.prod.example.com"];
+    let token = lab.ca.invite(&invitation(&failed, &[])).token;
+    let (failed, _) = HostWire::new(lab.wire()).enrolled(&token, &failed);
     let alice = lab.login("alice");
     let reach: Reachable = lab
         .wire()
@@ -207,6 +215,13 @@ fn a_person_sees_the_hosts_that_their_roles_open_and_no_others() {
     );
     assert_eq!(roles("lab-1.prod.example.com"), ["jump"]);
     assert_eq!(reach.host_ca.len(), 1);
+    assert_eq!(reach.hosts.len(), 2, "{reach:?}");
+    failed.confirm();
+    let reach: Reachable = lab
+        .wire()
+        .signed(&alice.key, "GET", "/v1/hosts", b"")
+        .json();
+    assert_eq!(reach.hosts.len(), 3, "{reach:?}");
     lab.wire()
         .signed(&Key::new(), "GET", "/v1/hosts", b"")
         .refused(Kind::LoginEnded);

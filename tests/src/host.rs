@@ -145,6 +145,15 @@ impl HostWire {
         self.verified(&answer)
     }
 
+    /// Says to have the bundle of now in force.
+    #[track_caller]
+    pub fn confirm(&self) {
+        let number = self.bundle().bundle().number;
+        let epoch = self.wire.ca.epoch;
+        let answer = self.ask_bundle(&format!("?epoch={epoch}&number={number}&wait=0"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
     /// Says to have that number, and waits for another one.
     #[track_caller]
     pub fn wait(&self, number: u64, seconds: u64) -> VerifiedBundle {

@@ -178,6 +178,20 @@ impl Watch {
             .collect()
     }
 
+    /// Those of them that ever said to have a bundle in force: they took what they were given. Another
+    /// may have been enrolled and then failed, and shows no certificate; who holds clients to one
+    /// there would lock people out.
+    pub(crate) fn in_force(&self) -> Vec<Arc<HostRow>> {
+        let table = guard(&self.table);
+        let took = |entry: &&Entry| entry.holds.is_some() || entry.row.bundle.is_some();
+        table
+            .hosts
+            .values()
+            .filter(took)
+            .map(|entry| Arc::clone(&entry.row))
+            .collect()
+    }
+
     /// How many live, and how many hold a request.
     pub(crate) fn count(&self) -> (usize, usize) {
         let table = guard(&self.table);

@@ -202,7 +202,7 @@ pub(super) fn reachable(call: &Call) -> Result<Answer, Failure> {
         .filter(|role| role.refused.is_none())
         .filter_map(|role| Some((policy.role(&role.name)?, role)))
         .collect();
-    let mut living = call.state.ledger.hosts().living();
+    let mut living = call.state.ledger.hosts().in_force();
     living.sort_by(|one, other| one.names.cmp(&other.names));
     let reached = living.iter().filter_map(|host| {
         let roles: Vec<HostRole> = mine
