@@ -28,15 +28,40 @@ pub(crate) fn exists(account: &AccountName) -> bool {
 
 /// People's own accounts of this host: those with the uid of a person, and not of a service or an
 /// image by their name. Directories that do not list their members are not seen.
-pub(crate) fn own() -> Vec<AccountName> {
+///
+/// Where the list cannot be had whole, it is the accounts that have a file in `principals` now: a
+/// directory that is away is no order to close anybody's account.
+pub(crate) fn own(principals: &Path) -> Vec<AccountName> {
     let output = Command::new("getent")
         .arg("passwd")
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
-    let passwd = output.map(|output| output.stdout).unwrap_or_default();
+    let passwd = output
+        .ok()
+        .filter(|output| output.status.success())
+        .and_then(|output| whole(output.stdout));
+    let Some(passwd) = passwd else {
+        return named_in(principals);
+    };
     let login_defs = std::fs::read_to_string("/etc/login.defs").unwrap_or_default();
-    of_people(&String::from_utf8_lossy(&passwd), first_uid(&login_defs))
+    of_people(&passwd, first_uid(&login_defs))
+}
+
+/// A list that was not cut off: its last line ends, and somebody has uid 0.
+fn whole(passwd: Vec<u8>) -> Option<String> {
+    let text = String::from_utf8(passwd).ok()?;
+    let is_root = |line: &str| line.split(':').nth(2) == Some("0");
+    (text.ends_with('\n') && text.lines().any(is_root)).then_some(text)
+}
+
+fn named_in(principals: &Path) -> Vec<AccountName> {
+    let entries = std::fs::read_dir(principals).into_iter().flatten();
+    let mut accounts: Vec<AccountName> = entries
+        .filter_map(|entry| AccountName::new(&entry.ok()?.file_name().into_string().ok()?).ok())
+        .collect();
+    accounts.sort();
+    accounts
 }
 
 /// `UID_MIN` of login.defs(5).
@@ -132,5 +157,29 @@ mod tests {
         );
         assert_eq!(names(first_uid("UID_MIN 999\n")), "alice bob low");
         assert_eq!(first_uid("UID_MIN x\n"), 1000);
+    }
+
+    #[test]
+    fn a_list_of_accounts_that_is_cut_off_closes_nobodys_account() {
+        let good = b"root:x:0:0::/root:/bin/sh\nalice:x:1000:1000:::\n";
+        assert!(whole(good.to_vec()).is_some());
+        for bad in [
+            &b""[..],
+            b"root:x:0:0::/root:/bin/sh\nalice:x:10",
+            b"alice:x:1000:1000:::\n",
+            b"root:x:0:0:::\n\xff\n",
+        ] {
+            assert_eq!(whole(bad.to_vec()), None);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["bob", "alice", ".hidden", "Not-One"] {
+            std::fs::File::create(folder.path().join(name)).unwrap();
+        }
+        let names: Vec<String> = named_in(folder.path())
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(names, ["alice", "bob"]);
+        assert!(named_in(&folder.path().join("none")).is_empty());
     }
 }

@@ -86,10 +86,13 @@ fn explain_sync(error: SyncError) -> Failure {
                 "Enrol it: `jit-ssh-host enroll`, with an invitation of `jit-ssh-ca host invite`.",
             ),
         SyncError::State(error) => remembered(error),
+        SyncError::EnrolledAnew => Failure::failed(error)
+            .next("Start it again: `systemctl restart jit-ssh-host`; it goes on as the host that it is now."),
+        SyncError::NoKey(_) => Failure::failed(error)
+            .next("Bring that key back; or have the host revoked (`jit-ssh-ca host revoke`), and enrol it anew."),
         SyncError::Connect(error) => error.into(),
         SyncError::Install(error) => explain(error),
-        SyncError::EnrolledAnew
-        | SyncError::NoKey(_)
+        SyncError::NotKept
         | SyncError::NoWorker
         | SyncError::Refused(_)
         | SyncError::Renewal(_)

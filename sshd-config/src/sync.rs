@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use jit_ssh_api::bundle::SignedBundle;
+use jit_ssh_api::bundle::{Position, SignedBundle};
 use jit_ssh_api::host::{BundleQuery, Finding, HostCertificates, HostRenewal, HostReport};
 use jit_ssh_connect::{ConnectError, Connection, KnownCa, Options, Request};
 use jit_ssh_terminal::span;
@@ -36,6 +36,11 @@ use crate::{accounts, manifest};
 /// Why it cannot go on, or one round of it failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SyncError {
+    /// The disk did not take the newest bundle; what it says may be in force, and only the CA has it.
+    #[error(
+        "the newest bundle could not be kept: what is in force stays until the CA is heard again"
+    )]
+    NotKept,
     /// The host is not enrolled, or no longer.
     #[error("this host is not enrolled: there is no {}", .0.display())]
     NotEnrolled(PathBuf),
@@ -78,6 +83,8 @@ pub(crate) struct Sync {
     kept: Vec<(PathBuf, File, Option<Stamp>)>,
     /// Others' files that our part depends on.
     watched: Vec<(PathBuf, Option<Stamp>)>,
+    /// When sshd did not take its configuration, or could not be told.
+    refused: Option<Instant>,
     /// What else is to be told, once.
     news: Vec<String>,
 }
@@ -95,6 +102,7 @@ impl Sync {
             taken: None,
             kept: Vec::new(),
             watched: Vec::new(),
+            refused: None,
             news: Vec::new(),
         };
         // What is said to be in force is what this process put down.
@@ -102,9 +110,12 @@ impl Sync {
         if let Some(signed) = state::bundle(&sync.place) {
             // It is what is in force or was about to be: only the CA can bring another.
             let taken = bundle::take(&signed, &sync.state.ca, &sync.state.host, None);
-            let result = taken
-                .map_err(SyncError::from)
-                .and_then(|taken| sync.put_down(taken));
+            let result = taken.map_err(SyncError::from).and_then(|taken| {
+                if is_before(taken.position(), sync.state.seen) {
+                    return Err(SyncError::NotKept);
+                }
+                sync.put_down(taken)
+            });
             sync.remember(result.err().map(|error| error.to_string()));
         }
         Ok(sync)
@@ -142,7 +153,7 @@ impl Sync {
     fn put_down(&mut self, taken: Taken) -> Result<(), SyncError> {
         let _lock = self.lock()?;
         let own = if taken.has_own_account_roles() {
-            accounts::own()
+            accounts::own(&self.place.principals())
         } else {
             Vec::new()
         };
@@ -239,9 +250,14 @@ impl Sync {
 
     /// Tells sshd where that is due, once it takes its configuration.
     fn reload(&mut self) -> Result<(), SyncError> {
-        if state::reload_is_due(&self.place) {
+        let soon = self
+            .refused
+            .is_some_and(|refused| refused.elapsed() < RELOAD_AGAIN);
+        if state::reload_is_due(&self.place) && !soon {
+            self.refused = Some(Instant::now());
             self.place.sshd.test()?;
             self.place.sshd.reload()?;
+            self.refused = None;
             state::reload_due(&self.place, false)?;
             self.news
                 .push("sshd has read its configuration again".to_owned());
@@ -604,6 +620,12 @@ pub(crate) fn changed_files(place: &Place) -> Result<Vec<PathBuf>, InstallError>
     Ok(changed.map(|file| file.path.clone()).collect())
 }
 
+/// Whether a bundle says less than one that was seen; that it is only dated earlier is no difference,
+/// since bundles that are dated anew are not kept.
+fn is_before(kept: Position, seen: Position) -> bool {
+    (kept.epoch, kept.key_set, kept.number) < (seen.epoch, seen.key_set, seen.number)
+}
+
 /// As the CA takes it: one line of at most 500 bytes.
 fn told(detail: &str) -> String {
     let mut text = String::new();
@@ -615,6 +637,9 @@ fn told(detail: &str) -> String {
     }
     text
 }
+
+/// After which an sshd that was not told is tried again.
+const RELOAD_AGAIN: Duration = Duration::from_secs(5);
 
 /// Findings that the CA takes of one host.
 const MOST_FINDINGS: usize = 50;

@@ -128,7 +128,7 @@ pub(super) fn run(options: &Enroll, terminal: &mut Terminal) -> Result<(), Failu
     // Who the host is comes first: dying after it, `sync` or this once more does the rest.
     state::write(&place, &state).map_err(remembered)?;
     state::keep_bundle(&place, &joined.signed).map_err(remembered)?;
-    let own = crate::accounts::own();
+    let own = crate::accounts::own(&place.principals());
     let done = joined
         .taken
         .trust(&state, &own)
@@ -245,7 +245,12 @@ fn token(file: Option<&Path>) -> Result<String, Failure> {
     };
     let text = text.trim();
     let printable = |byte: u8| byte.is_ascii_graphic();
-    if text.is_empty() || !text.bytes().all(printable) {
+    if text.is_empty() {
+        return Err(Failure::usage("There is no invitation.")
+            .why("None was given as a file or in JIT_SSH_INVITATION, and standard input is empty.")
+            .next("Give it with `--token-file FILE`; `jit-ssh-ca host invite` prints one, once."));
+    }
+    if !text.bytes().all(printable) {
         return Err(Failure::usage("This is no invitation.")
             .next("`jit-ssh-ca host invite` prints one, a single word, once."));
     }

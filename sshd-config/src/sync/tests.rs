@@ -282,6 +282,24 @@ fn what_was_taken_away_is_not_put_back_while_sshds_configuration_is_broken() {
 }
 
 #[test]
+fn a54_a_start_puts_down_no_bundle_that_says_less_than_one_seen() {
+    assert!(sshd_runs());
+    let machine = Machine::new();
+    machine.enrolled();
+    machine.receive(&machine.opening(1)).unwrap();
+    let kept = machine.at("state/bundle.json");
+    let older = fs::read(&kept).unwrap();
+    machine.receive(&machine.revoking(2)).unwrap();
+    assert!(!machine.enters("person"));
+    // As if the disk had not taken the second.
+    fs::write(&kept, older).unwrap();
+    let _sync = Sync::start(machine.place()).unwrap();
+    assert!(!machine.enters("person"));
+    machine.receive(&machine.opening(3)).unwrap();
+    assert!(machine.enters("person"));
+}
+
+#[test]
 fn what_a_host_says_of_itself_fits_what_the_ca_takes() {
     assert_eq!(told("two\nlines\u{1b}["), "two lines [");
     let long = told(&"ä".repeat(400));
