@@ -1,10 +1,8 @@
 //! Each step of one exchange alone, and all of them together without HTTP: what the server's time goes
 //! into (`cargo bench -p jit-ssh-ca`, `scripts/bench steps`). Keys, tokens and disk are real.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    missing_docs,
     reason = "a measurement: what fails here should say so at once"
 )]
 

@@ -61,7 +61,7 @@ impl RoleName {
     }
 
     /// Stands for a name that is none, where a file with faults is read to its end.
-    pub fn placeholder() -> Self {
+    pub fn unnamed() -> Self {
         RoleName("unnamed".into())
     }
 }

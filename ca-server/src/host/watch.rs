@@ -12,7 +12,7 @@ use std::time::Duration;
 use jit_ssh_api::host::{Host, HostReport};
 use jit_ssh_api::revocation::Receipts;
 use ssh_key::Fingerprint;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::store::guard;
 use crate::store::hosts::HostRow;
@@ -22,8 +22,6 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub struct Watch {
     table: Mutex<Table>,
-    /// Counts what was heard; whoever waits for receipts wakes up.
-    heard: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -92,7 +90,6 @@ impl Watch {
     pub(crate) fn new(rows: Vec<HostRow>, epoch_started: Timestamp) -> Self {
         let watch = Watch {
             table: Mutex::default(),
-            heard: watch::channel(0).0,
         };
         for row in rows {
             let (id, seen, bundle) = (row.id.clone(), row.seen, row.bundle);
@@ -140,8 +137,6 @@ impl Watch {
     pub(crate) fn revoked(&self, id: &str) {
         // A request that it holds ends with this.
         guard(&self.table).forget(id);
-        self.heard
-            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// The living host whose first key that is.
@@ -213,19 +208,15 @@ impl Watch {
 
     /// A host said to have this bundle in force.
     pub(crate) fn receipt(&self, id: &str, number: u64, now: Timestamp) {
-        {
-            let mut table = guard(&self.table);
-            let Some(entry) = table.hosts.get_mut(id) else {
-                return;
-            };
-            entry.hears(now);
-            if entry.holds.is_some_and(|holds| holds.number == number) {
-                return;
-            }
+        let mut table = guard(&self.table);
+        let Some(entry) = table.hosts.get_mut(id) else {
+            return;
+        };
+        entry.hears(now);
+        // The same again is no news: it came when it came first.
+        if entry.holds.is_none_or(|holds| holds.number != number) {
             entry.holds = Some(Holds { number, since: now });
         }
-        self.heard
-            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// A host said how it is.
@@ -279,11 +270,6 @@ impl Watch {
             over,
             cloned,
         })
-    }
-
-    /// Counts what was heard of hosts: changes where a receipt came, or a host was revoked.
-    pub fn heard(&self) -> watch::Receiver<u64> {
-        self.heard.subscribe()
     }
 
     /// Who has the bundle of that number, or a later one, in force; `changed` is since when it is
@@ -470,15 +456,11 @@ mod tests {
     fn receipts_are_of_hosts_that_live_and_tell_when_the_last_one_came() {
         let rows = vec![row(1, T, None), row(2, T, None), row(3, T, None)];
         let watch = Watch::new(rows, T);
-        let mut heard = watch.heard();
         watch.receipt("host1", 4, after(1));
         watch.receipt("host2", 4, after(3));
         watch.receipt("nobody", 4, after(3));
-        assert!(heard.has_changed().unwrap());
-        heard.mark_unchanged();
         // The same again is no news, and does not come later.
         watch.receipt("host1", 4, after(60));
-        assert!(!heard.has_changed().unwrap());
         let receipts = watch.receipts(4, T, after(60));
         assert_eq!((receipts.confirmed, receipts.milliseconds), (2, 3000));
         assert_eq!(receipts.silent, ["web-3.example.com"]);
@@ -486,7 +468,6 @@ mod tests {
         let a_day_later = watch.receipts(4, T, after(90_000));
         assert_eq!(a_day_later.awaited, 0, "silent for a day");
         watch.revoked("host3");
-        assert!(heard.has_changed().unwrap(), "who waits need wait no more");
         assert_eq!(watch.receipts(4, T, after(60)).hosts, 2);
         assert_eq!(watch.by_any_key(&[103; 32]), None);
     }

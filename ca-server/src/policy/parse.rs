@@ -49,7 +49,7 @@ pub(super) fn parse(text: &str, facts: &IssuerFacts) -> Result<Policy, PolicyErr
 }
 
 /// Without a configuration (`policy check` on a bare file), the issuers are those that the file
-/// names; one that names none gets a placeholder, which no token can come from.
+/// names; one that names none gets one that no token can come from.
 fn issuers(file: &File, facts: &IssuerFacts) -> Vec<IssuerFact> {
     if !facts.issuers.is_empty() {
         return facts.issuers.clone();

@@ -60,7 +60,7 @@ impl Parser<'_> {
             let suggestion = "Use lower-case letters, digits and hyphens.".to_owned();
             self.faults
                 .add(file.name.at, Fault::BadValue, what, suggestion);
-            RoleName::placeholder()
+            RoleName::unnamed()
         });
         let description = file.description.as_ref().map_or("", |it| it.value.as_str());
         if let Some(written) = &file.description
