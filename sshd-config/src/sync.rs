@@ -185,6 +185,7 @@ impl Sync {
             .collect();
         self.watch(&done.plan.changes);
         self.heard.in_force = Some(position);
+        self.refused = None;
         self.reload()
     }
 
@@ -222,6 +223,8 @@ impl Sync {
                 let at_start = path.ends_with(crate::host::DROP_IN)
                     || path.to_string_lossy().ends_with("-cert.pub");
                 if at_start {
+                    // What sshd refused may have been the damage.
+                    self.refused = None;
                     state::reload_due(&self.place, true)?;
                 }
                 files::replace(path, file).map_err(InstallError::from)?;
